@@ -1,0 +1,109 @@
+/* plugin.h - the ABI of kernel packs.
+ *
+ * A kernel pack is a shared library that exports one function:
+ *
+ *     const graft_pack *graft_pack_v1(void);
+ *
+ * It returns a constant table that says which kernels the pack has and what each can do. Asking for the table must be
+ * static: no GPU is initialised, no thread started, nothing printed. graft believes no row before it has checked, in this order, each
+ * with a reason of its own: the library loads; it speaks this ABI; it has the kernel; the kernel has the signature that graft would
+ * call; it covers the architecture; it covers the node (dtype, round, sizes, strides); and, once, when a plan first binds the kernel,
+ * a self test on a tiny input agrees with graft's own kernel.
+ *
+ * Everything in the table is borrowed from the library and lives until it is closed. docs/plugin.md has a worked example.
+ */
+#ifndef GRAFT_PLUGIN_H
+#define GRAFT_PLUGIN_H
+
+#include <graft/graft.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GRAFT_PACK_MAGIC 0x4b505247u          /* "GRPK" in memory, little endian */
+#define GRAFT_PACK_ABI 1                      /* changes when anything below changes its meaning or place */
+#define GRAFT_PACK_SYMBOL "graft_pack_v1"
+
+/* Rounding modes of normalisations, as bits of graft_kernel.rounds. */
+#define GRAFT_ROUND_LATE  1u                  /* multiply by the weight in float32, cast once */
+#define GRAFT_ROUND_EARLY 2u                  /* cast the normalised x to its dtype, then multiply */
+
+/* One attribute value, symbols bound. Which member counts follows from the op's row: INT, BOOL, DTYPE, AXIS: i (an axis is
+ * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n.
+ * An optional attribute that is not given has `given` 0. */
+typedef struct graft_attr {
+	int32_t given;
+	int32_t n;
+	int64_t i;
+	double f;
+	const int64_t *list;
+} graft_attr;
+
+/* What the host offers a CPU kernel while it runs. */
+typedef struct graft_host {
+	void *self;
+	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. */
+	void (*parallel)(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg);
+	/* C = A * B (+ C when accumulate), float32, element strides: a(i,k) = a[i*ai + k*ak], ...; of each pair one stride is 1,
+	 * c is row major (cj = 1). */
+	void (*sgemm)(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
+	              const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate);
+	/* Scratch memory that lives until the launch returns, 64-byte aligned; NULL when there is none left. */
+	void *(*scratch)(void *self, size_t bytes);
+} graft_host;
+
+/* One call of a kernel. Operands and attributes stand in the order of the op's row (docs/ops.md); outputs are allocated, dense
+ * unless a plan says otherwise by their strides, and never overlap an input unless the op writes in place. */
+typedef struct graft_launch {
+	uint32_t struct_size;
+	int32_t n_in, n_out, n_attr;
+	const graft_tensor *in;
+	const graft_tensor *out;
+	const graft_attr *attr;
+	void *stream;                         /* the HIP stream to launch on; NULL on the CPU */
+	const graft_host *host;               /* NULL on a GPU */
+	char *message;                        /* room for a reason when the launch fails; NUL-terminated */
+	size_t message_size;
+} graft_launch;
+
+/* Launches (GPU) or computes (CPU). Returns 0, or a graft_status with `message` filled. Thread-safe. */
+typedef int (*graft_launch_fn)(const graft_launch *launch);
+
+#define GRAFT_DTYPE_BIT(d) (1u << (d))
+
+/* What a kernel can do. A limit of 0 means 'no limit'. */
+typedef struct graft_kernel {
+	const char *name;                     /* the op it implements: "fused_mla_dual_rms_norm" */
+	const char *signature;                /* the op's signature as `graft ops --signatures` prints it; compared as text */
+	uint32_t version;                     /* the kernel's own version, for messages */
+	uint32_t dtypes;                      /* GRAFT_DTYPE_BITs of floating operands it takes */
+	uint32_t rounds;                      /* GRAFT_ROUND_ bits; 0 when the op has no `round` */
+	uint32_t flags;                       /* GRAFT_KERNEL_ bits */
+	const char *archs;                    /* "gfx90a,gfx942", "cpu"; "*" for all */
+	int64_t max_last;                     /* longest last axis of any operand it takes */
+	int64_t max_rows;                     /* most rows (product of the other axes) */
+	int64_t max_row_stride;               /* largest distance between rows, in elements */
+	graft_launch_fn launch;
+} graft_kernel;
+
+#define GRAFT_KERNEL_ANY_STRIDE 1u            /* takes rows at any distance; without it operands must be dense */
+#define GRAFT_KERNEL_ODD_LAST   2u            /* takes a last axis of odd length */
+
+typedef struct graft_pack {
+	uint32_t magic;                       /* GRAFT_PACK_MAGIC */
+	uint32_t abi;                         /* GRAFT_PACK_ABI */
+	uint32_t struct_size;                 /* sizeof(graft_pack) where it was compiled */
+	uint32_t kernel_size;                 /* sizeof(graft_kernel) where it was compiled */
+	const char *name, *version;           /* of the pack, for messages */
+	uint32_t n_kernels;
+	uint32_t n_kernels_again;             /* the same number once more: a table cut short or grown by hand shows */
+	const graft_kernel *kernels;
+} graft_pack;
+
+typedef const graft_pack *(*graft_pack_fn)(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

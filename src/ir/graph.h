@@ -1,0 +1,190 @@
+/* graph.h - values, nodes, uses.
+ *
+ *        uses of v:   v->uses ──> Use ──> Use ──> ...        (each sits in its node's `in` array or in an Output)
+ *
+ *   Node { op, in[n_in] of Use, out[n_out] of Value*, attr[n_attr] }
+ *        in[i].value ──> Value ──> def (the node that makes it; NULL for inputs, params and literals)
+ *
+ * A graph owns every byte it points to. The list of nodes is in order of creation and means nothing: order is computed
+ * (graph_order). A removed node is unlinked and marked dead; its memory waits for the graph's end.
+ * Graph outputs are uses with a name of their own, so replacing a value moves outputs too.
+ */
+#ifndef GRAFT_GRAPH_H
+#define GRAFT_GRAPH_H
+
+#include "ops.h"
+
+typedef struct Value Value;
+typedef struct Node Node;
+
+typedef struct Type {
+	graft_dtype dtype;
+	uint32_t rank;
+	const Dim *dims;
+} Type;
+
+/* One place that reads a value: operand `index` of `node`, or a graph output (node NULL). value NULL: an optional operand that
+ * is not given. */
+typedef struct Use {
+	Value *value;
+	Node *node;
+	struct Use *next, **link;             /* in value->uses; link points at what points here */
+} Use;
+
+typedef enum ValueKind {
+	VALUE_RESULT,                         /* output of a node */
+	VALUE_INPUT,                          /* given at each run */
+	VALUE_PARAM,                          /* a weight */
+	VALUE_LITERAL                         /* a scalar written in place of an operand; has no name */
+} ValueKind;
+
+struct Value {
+	const char *name;                     /* unique in the graph; "" for a literal */
+	Type type;
+	ValueKind kind;
+	uint32_t index;                       /* RESULT: which output of def; INPUT, PARAM: place in its list */
+	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
+	Node *def;
+	Use *uses;
+	Attr literal;                         /* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
+};
+
+/* Names of the source nodes a node came from, in source order. */
+typedef struct Origin { const char **names; uint32_t n; } Origin;
+
+struct Node {
+	const Op *op;
+	const char *name;                     /* the op's name as it was written; differs from op->name only for unknown ops */
+	Use *in;
+	Value **out;
+	Attr *attr;                           /* known op: one per AttrSpec, kind NONE where optional and not given */
+	const char **attr_name;               /* unknown op: names of attr; else NULL */
+	uint32_t n_in, n_out, n_attr;
+	uint32_t id;                          /* order of creation, unique */
+	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
+	bool dead;
+	bool tentative;                       /* stands in for what it was recognised from, which it holds (see `held`) */
+	int64_t seq;                          /* place in the source; ties of the computed order go by (seq, id) */
+	Origin origin;
+	Value *held;                          /* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
+	Node *prev, *next;                    /* all live nodes */
+	const char *source;                   /* imported graphs: the node's source text; else NULL */
+	size_t source_size;
+};
+
+typedef struct Output { const char *name; Use use; } Output;
+
+struct Graph {
+	Arena arena;
+	graft_context *ctx;
+	const char *name;
+	const char *weights;                  /* safetensors file named by the graph, relative to it; NULL: none */
+	const char *file;                     /* as given to load; NULL: none */
+	Node *first, *last;
+	uint32_t n_nodes, next_id, mark;
+	Value **inputs, **params;
+	uint32_t n_inputs, n_params;
+	size_t cap_inputs, cap_params, cap_outputs;
+	Output **outputs;
+	uint32_t n_outputs;
+	Symbol *symbols;                      /* in order of declaration */
+	uint32_t n_symbols;
+	struct NameTable *names;              /* value by name */
+	struct PolyTable *polys;
+	uint32_t rewrites;                    /* counts changes; a refused match must leave it as it was */
+};
+struct graft_graph { Graph g; };              /* the public handle is the Graph itself */
+
+static inline Job *graph_job(const Graph *g) { return g->arena.job; }
+
+/* The allocator of a context (context.c). */
+const graft_allocator *context_allocator(const graft_context *ctx);
+
+Graph *graph_new(Job *job, graft_context *ctx, const char *name);   /* owned by the caller; graph_free */
+void graph_free(Graph *g);
+Job *graph_enter(Graph *g, Job *job);         /* g's failures go to job from now on; returns who heard them before */
+void graph_leave(Graph *g, Job *before);
+
+/* Values. A name must be new (fails with GRAFT_E_GRAPH); it is copied. */
+Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: none */
+Value *value_input(Graph *g, const char *name, size_t n, Type type);
+Value *value_param(Graph *g, const char *name, size_t n, Type type);
+Value *value_literal(Graph *g, Attr literal);
+const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
+Output *graph_output(Graph *g, const char *name, Value *v);         /* fails if an output of that name is there */
+
+/* A node with its operands (NULL: not given) and empty outputs; attr holds one Attr per spec (copied, lists included; known op) and
+ * missing ones get their default. Checks arity and attributes against the row, then infers output types.
+ * out_names[i] NULL gets a fresh name. types: declared types of the outputs, needed for unknown ops, checked against the
+ * inferred ones for known (NULL: none; a dtype of GRAFT_DTYPE_COUNT: not declared). Fails with GRAFT_E_GRAPH. */
+typedef struct NodeSpec {
+	const Op *op;                         /* &op_table[OP_unknown] for an unknown one */
+	const char *name;                     /* of an unknown op; else may be NULL */
+	Value *const *in;
+	uint32_t n_in;
+	const char *const *out_names;         /* may be NULL */
+	const Type *types;                    /* may be NULL */
+	uint32_t n_out;
+	const Attr *attr;                     /* known op: one per AttrSpec (NULL: all defaults); unknown: n_attr of them */
+	const char *const *attr_name;         /* unknown op */
+	uint32_t n_attr;
+	int64_t seq;                          /* -1: after everything so far */
+} NodeSpec;
+Node *node_new(Graph *g, const NodeSpec *spec);
+
+void node_remove(Graph *g, Node *n);          /* its outputs must have no uses; unlinks its operands' uses */
+void use_set(Use *u, Value *v);               /* makes a use read another value (or NULL) */
+void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by`; types must be equal */
+void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
+
+bool value_used(const Value *v);              /* has a use that counts: an output, or a node whose effect is not ASSERTS */
+uint32_t value_n_users(const Value *v);       /* uses that count */
+uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
+
+/* Live nodes: inputs before users, ties by (seq, id), and every access of a storage that somebody writes in source order.
+ * The array is the caller's arena's. Fails with GRAFT_E_GRAPH on a cycle, naming a node on it. */
+Node **graph_order(Graph *g, Arena *into, uint32_t *n);
+
+/* Is there a path from `from` to `to` along operands (from's outputs reach to's inputs), order edges included? */
+bool node_reaches(Graph *g, const Node *from, const Node *to);
+
+/* Storage: which values may share memory. Valid until the graph changes. */
+typedef struct Alias Alias;
+Alias *alias_of(Graph *g, Arena *into);
+uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
+bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
+/* The first node, by seq in (after, before), that writes v's storage; NULL: none. */
+const Node *alias_write_between(const Alias *a, const Value *v, int64_t after, int64_t before);
+bool node_writes(const Node *n);              /* effect WRITES, or an unknown op whose name ends in '_' (torch's convention) */
+
+/* Attributes of known ops, by place in the row. */
+static inline const Attr *node_attr(const Node *n, int i) { return &n->attr[i]; }
+const Attr *node_attr_named(const Node *n, const char *name);     /* known or unknown op; NULL: none */
+/* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
+uint32_t axis_of(const Attr *a, uint32_t rank);
+void attr_axes(const Attr *a, uint32_t rank, bool *in_set);       /* AXES (or AXIS) into a set; NONE or empty: all axes */
+
+const char *node_label(const Node *n);        /* what messages call it: its first output's name, or its op's */
+
+/* Types. */
+Tri type_eq(Graph *g, const Type *a, const Type *b);              /* dtype and shape */
+Tri dims_eq(Graph *g, const Dim *a, const Dim *b, uint32_t n);
+Dim dims_product(Graph *g, const Dim *d, uint32_t n);
+void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
+bool dtype_is_float(graft_dtype d);
+bool dtype_parse(const char *s, size_t n, graft_dtype *out);
+
+/* Whole-graph checks and copies. */
+void graph_verify(Graph *g);                  /* fails with GRAFT_E_GRAPH; see graft_graph_verify */
+Graph *graph_copy(Job *job, const Graph *g);
+uint64_t graph_fingerprint(Graph *g, Arena *scratch);             /* equal for graphs that print alike */
+
+/* The notation (print.c, parse.c; docs/format.md). */
+void graph_print(Graph *g, Text *t);
+void graph_print_dot(Graph *g, Text *t);
+void node_print(Text *t, const Node *n);      /* one line, no newline, with types */
+void attr_print(Text *t, const AttrSpec *spec, const Attr *a);    /* the value; spec NULL: of an unknown op */
+void attr_default(Graph *g, const AttrSpec *spec, Attr *out);     /* the row's fallback */
+Graph *graph_parse_text(Job *job, graft_context *ctx, const char *text, size_t size, const char *file);
+
+#endif

@@ -1,0 +1,49 @@
+/* pass.h - what a pass is: one row of passes.def, one file.
+ *
+ * A pass is a function over a graph (PASS) or a list of rewrite rules (RULES, see rule.h). It counts its rewrites with pass_rewrite, which
+ * says no once --opt-limit is reached, and tells why it left something alone with pass_refuse.
+ */
+#ifndef GRAFT_PASS_H
+#define GRAFT_PASS_H
+
+#include "../ir/graph.h"
+
+typedef struct Refusal { const char *node, *code, *message; int depth; } Refusal;
+
+/* One run of one pass. */
+typedef struct PassRun {
+	Graph *g;
+	const char *pass;
+	Arena *scratch;                       /* ends with this pass */
+	Arena *kept;                          /* ends with the report: refusals live here */
+	const struct Target *target;          /* what can be called where the graph will run; never NULL (probe.h) */
+	int64_t *budget;                      /* rewrites left over all passes; negative: no limit */
+	int64_t applied;
+	Refusal *refusals;
+	size_t n_refusals, cap_refusals;
+} PassRun;
+
+/* Asks for one more rewrite, just before making it: counts it, or says no because the limit is reached. */
+bool pass_rewrite(PassRun *run);
+
+/* Remembers why `node` stayed. Of several refusals at one node the deepest (most of the match found) is kept. `code` is a stable
+ * word from docs/passes.md. Always returns false, so that predicates read `return ok || refuse(...)`. */
+bool pass_refuse(PassRun *run, const Node *node, int depth, const char *code, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+typedef struct Rule Rule;
+
+/* A row of passes.def. */
+typedef struct Pass {
+	const char *name, *meaning;
+	int level;                            /* `auto` means on from this level; 4: only when asked for by name */
+	const char *kernel;                   /* the op its result needs a kernel for; NULL: none */
+	void (*run)(PassRun *run);            /* PASS; NULL for RULES */
+	const Rule *rules;                    /* RULES, ended by a Rule whose match is NULL */
+} Pass;
+
+extern const Pass pass_table[];               /* in pipeline order */
+extern const size_t n_passes;
+const Pass *pass_find(const char *name, size_t n);
+
+#endif
