@@ -5,8 +5,11 @@
  *   Node { op, in[n_in] of Use, out[n_out] of Value*, attr[n_attr] }
  *        in[i].value ──> Value ──> def (the node that makes it; NULL for inputs, params and literals)
  *
- * A graph owns every byte it points to. The list of nodes is in order of creation and means nothing: order is computed
- * (graph_order). A removed node is unlinked and marked dead; its memory waits for the graph's end.
+ * A graph owns every byte it points to. A removed node is unlinked and marked dead; its memory waits for the graph's end.
+ *
+ * Order. The list of live nodes is always a legal order: inputs before users, ties as in the source, and the accesses of a storage
+ * that somebody writes in their original order. Nobody has to keep it: replacing a value moves the users that would come too early
+ * to behind the new node (a local repair), and fails with GRAFT_E_RULE rather than move a read across a write.
  * Graph outputs are uses with a name of their own, so replacing a value moves outputs too.
  */
 #ifndef GRAFT_GRAPH_H
@@ -61,13 +64,13 @@ struct Node {
 	const char **attr_name;               /* unknown op: names of attr; else NULL */
 	uint32_t n_in, n_out, n_attr;
 	uint32_t id;                          /* order of creation, unique */
+	int64_t pos;                          /* grows along the list; compare, never store: it may be renumbered */
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
 	bool dead;
 	bool tentative;                       /* stands in for what it was recognised from, which it holds (see `held`) */
-	int64_t seq;                          /* place in the source; ties of the computed order go by (seq, id) */
 	Origin origin;
 	Value *held;                          /* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
-	Node *prev, *next;                    /* all live nodes */
+	Node *prev, *next;                    /* all live nodes, in order */
 	const char *source;                   /* imported graphs: the node's source text; else NULL */
 	size_t source_size;
 };
@@ -85,6 +88,7 @@ struct Graph {
 	Value **inputs, **params;
 	uint32_t n_inputs, n_params;
 	size_t cap_inputs, cap_params, cap_outputs;
+	Graph **tie;                          /* set while a job still owns the graph */
 	Output **outputs;
 	uint32_t n_outputs;
 	Symbol *symbols;                      /* in order of declaration */
@@ -100,10 +104,11 @@ static inline Job *graph_job(const Graph *g) { return g->arena.job; }
 /* The allocator of a context (context.c). */
 const graft_allocator *context_allocator(const graft_context *ctx);
 
-Graph *graph_new(Job *job, graft_context *ctx, const char *name);   /* owned by the caller; graph_free */
+/* A new graph belongs to the job, and goes with it when something fails, until graph_release makes it the caller's. */
+Graph *graph_new(Job *job, graft_context *ctx, const char *name);
+Graph *graph_release(Graph *g);
 void graph_free(Graph *g);
-Job *graph_enter(Graph *g, Job *job);         /* g's failures go to job from now on; returns who heard them before */
-void graph_leave(Graph *g, Job *before);
+void graph_enter(Graph *g, Job *job);         /* g's failures go to job until the job ends */
 
 /* Values. A name must be new (fails with GRAFT_E_GRAPH); it is copied. */
 Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: none */
@@ -128,33 +133,36 @@ typedef struct NodeSpec {
 	const Attr *attr;                     /* known op: one per AttrSpec (NULL: all defaults); unknown: n_attr of them */
 	const char *const *attr_name;         /* unknown op */
 	uint32_t n_attr;
-	int64_t seq;                          /* -1: after everything so far */
+	Node *before;                         /* where in the order: in front of this node; NULL: at the end */
 } NodeSpec;
 Node *node_new(Graph *g, const NodeSpec *spec);
 
 void node_remove(Graph *g, Node *n);          /* its outputs must have no uses; unlinks its operands' uses */
 void use_set(Use *u, Value *v);               /* makes a use read another value (or NULL) */
-void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by`; types must be equal */
+void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by` (same type); repairs the order */
 void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
 
 bool value_used(const Value *v);              /* has a use that counts: an output, or a node whose effect is not ASSERTS */
 uint32_t value_n_users(const Value *v);       /* uses that count */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
 
-/* Live nodes: inputs before users, ties by (seq, id), and every access of a storage that somebody writes in source order.
- * The array is the caller's arena's. Fails with GRAFT_E_GRAPH on a cycle, naming a node on it. */
-Node **graph_order(Graph *g, Arena *into, uint32_t *n);
-
-/* Is there a path from `from` to `to` along operands (from's outputs reach to's inputs), order edges included? */
+/* Is there a path from `from` to `to` along operands? Looks only at nodes between the two in the order. */
 bool node_reaches(Graph *g, const Node *from, const Node *to);
 
-/* Storage: which values may share memory. Valid until the graph changes. */
+/* Storage: which values may share memory. A value made later is looked up through the views it is made of. */
 typedef struct Alias Alias;
 Alias *alias_of(Graph *g, Arena *into);
 uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
 bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
-/* The first node, by seq in (after, before), that writes v's storage; NULL: none. */
-const Node *alias_write_between(const Alias *a, const Value *v, int64_t after, int64_t before);
+
+/* May `roots` be replaced by new nodes that stand where the last root stands and read `operands`? Asked before a rewrite:
+ *   MOVE_CYCLE   an operand depends on a root; *culprit is the node that makes that operand
+ *   MOVE_HAZARD  a root, or a node that must move behind the new ones, would cross a write to storage it touches; *culprit is the write
+ * Looks only at nodes between the first and the last root. `a` may be older than the rewrites made since by the same pass. */
+typedef enum Move { MOVE_OK, MOVE_CYCLE, MOVE_HAZARD } Move;
+Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands, uint32_t n_operands,
+                    const Node **culprit);
+
 bool node_writes(const Node *n);              /* effect WRITES, or an unknown op whose name ends in '_' (torch's convention) */
 
 /* Attributes of known ops, by place in the row. */
