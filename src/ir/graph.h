@@ -46,6 +46,7 @@ struct Value {
 	Type type;
 	ValueKind kind;
 	uint32_t index;                       /* RESULT: which output of def; INPUT, PARAM: place in its list */
+	uint32_t id;                          /* order of creation, unique */
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
 	Node *def;
 	Use *uses;
@@ -84,7 +85,8 @@ struct Graph {
 	const char *weights;                  /* safetensors file named by the graph, relative to it; NULL: none */
 	const char *file;                     /* as given to load; NULL: none */
 	Node *first, *last;
-	uint32_t n_nodes, next_id, mark;
+	uint32_t n_nodes, next_id, next_value, mark;
+	uint32_t checked;                     /* nodes with a smaller id have had their types verified */
 	Value **inputs, **params;
 	uint32_t n_inputs, n_params;
 	size_t cap_inputs, cap_params, cap_outputs;
@@ -133,7 +135,7 @@ typedef struct NodeSpec {
 	const Attr *attr;                     /* known op: one per AttrSpec (NULL: all defaults); unknown: n_attr of them */
 	const char *const *attr_name;         /* unknown op */
 	uint32_t n_attr;
-	Node *before;                         /* where in the order: in front of this node; NULL: at the end */
+	Node *before;                         /* where in the order: in front of this node, but behind its operands; NULL: at the end */
 } NodeSpec;
 Node *node_new(Graph *g, const NodeSpec *spec);
 

@@ -1,0 +1,110 @@
+/* copy.c - a copy of a graph that shares nothing with it. */
+#include "graph.h"
+#include <string.h>
+
+/* Values by id in the new graph, and dims by way of their text, the last one kept because neighbours tend to be equal. */
+typedef struct Copy { Graph *to; Arena *scratch; Value **value; Dim last_from, last_to; } Copy;
+
+static Dim copy_dim(Copy *c, Dim d)
+{
+	if (dim_is_const(d))
+		return d;
+	if (!dim_same(d, c->last_from)) {
+		Text t = { .arena = c->scratch };
+		dim_print(&t, d);
+		const char *s = t.text;
+		c->last_to = dim_parse(c->to, &s, s + t.size);
+		c->last_from = d;
+	}
+	return c->last_to;
+}
+
+static const Dim *copy_dims(Copy *c, const Dim *d, uint32_t n)
+{
+	Dim *dims = NEW_ARRAY(&c->to->arena, n, Dim);
+	for (uint32_t i = 0; i < n; i++)
+		dims[i] = copy_dim(c, d[i]);
+	return dims;
+}
+
+static Type copy_type(Copy *c, const Type *t)
+{
+	return (Type){ t->dtype, t->rank, copy_dims(c, t->dims, t->rank) };
+}
+
+static Attr copy_attr(Copy *c, Attr a)
+{
+	if (a.kind == ATTR_DIM)
+		a.dim = copy_dim(c, a.dim);
+	if (a.kind == ATTR_DIMS)
+		a.dims = copy_dims(c, a.dims, a.n);
+	return a;
+}
+
+static Value *copy_operand(Copy *c, const Value *v)
+{
+	if (!v)
+		return NULL;
+	return v->kind == VALUE_LITERAL ? value_literal(c->to, v->literal) : c->value[v->id];
+}
+
+static const char *copy_text(Copy *c, const char *s)
+{
+	return s ? arena_strdup(&c->to->arena, s) : NULL;
+}
+
+static void copy_origin(Copy *c, const Node *n, Node *made)
+{
+	made->origin.n = n->origin.n;
+	made->origin.names = NEW_ARRAY(&c->to->arena, n->origin.n, const char *);
+	for (uint32_t i = 0; i < n->origin.n; i++)
+		made->origin.names[i] = copy_text(c, n->origin.names[i]);
+}
+
+static void copy_node(Copy *c, const Node *n)
+{
+	Value **in = NEW_ARRAY(c->scratch, n->n_in, Value *);
+	const char **names = NEW_ARRAY(c->scratch, n->n_out, const char *);
+	Type *types = NEW_ARRAY(c->scratch, n->n_out, Type);
+	Attr *attr = NEW_ARRAY(c->scratch, n->n_attr, Attr);
+	for (uint32_t i = 0; i < n->n_in; i++)
+		in[i] = copy_operand(c, n->in[i].value);
+	for (uint32_t i = 0; i < n->n_out; i++) {
+		names[i] = n->out[i]->name;
+		types[i] = copy_type(c, &n->out[i]->type);
+	}
+	for (uint32_t i = 0; i < n->n_attr; i++)
+		attr[i] = copy_attr(c, n->attr[i]);
+	Node *made = node_new(c->to, &(NodeSpec){
+		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names, .types = types, .n_out = n->n_out,
+		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr,
+	});
+	for (uint32_t i = 0; i < n->n_out; i++)
+		c->value[n->out[i]->id] = made->out[i];
+	copy_origin(c, n, made);
+	made->source = n->source ? arena_strndup(&c->to->arena, n->source, n->source_size) : NULL;
+	made->source_size = n->source_size;
+	made->tentative = n->tentative;
+	made->held = n->held ? c->value[n->held->id] : NULL;
+}
+
+Graph *graph_copy(Job *job, const Graph *g)
+{
+	Graph *to = graph_new(job, g->ctx, g->name);
+	Copy c = { .to = to, .scratch = &job->scratch, .value = NEW_ARRAY(&job->scratch, g->next_value, Value *) };
+	to->weights = copy_text(&c, g->weights);
+	to->file = copy_text(&c, g->file);
+	for (const Symbol *s = g->symbols; s; s = s->next)
+		symbol_add(to, s->name, strlen(s->name), s->min, s->max);
+	for (uint32_t i = 0; i < g->n_inputs; i++)
+		c.value[g->inputs[i]->id] = value_input(to, g->inputs[i]->name, strlen(g->inputs[i]->name),
+		                                        copy_type(&c, &g->inputs[i]->type));
+	for (uint32_t i = 0; i < g->n_params; i++)
+		c.value[g->params[i]->id] = value_param(to, g->params[i]->name, strlen(g->params[i]->name),
+		                                        copy_type(&c, &g->params[i]->type));
+	for (const Node *n = g->first; n; n = n->next)
+		copy_node(&c, n);
+	for (uint32_t i = 0; i < g->n_outputs; i++)
+		graph_output(to, g->outputs[i]->name, c.value[g->outputs[i]->use.value->id]);
+	return to;
+}
