@@ -1,0 +1,107 @@
+# graft - make, make check, make bless, make bench, make docs, make install, make clean
+#
+#   build/obj      the product, optimised            build/graft  build/libgraft.so  build/libgraft.a
+#   build/check    everything once more under ASan and UBSan, with the tests
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+AR      ?= ar
+NM      ?= nm
+OBJCOPY ?= objcopy
+
+VERSION := $(shell sed -n 's/^\#define GRAFT_VERSION "\(.*\)"/\1/p' include/graft/graft.h)
+SOVERSION := 0
+
+WARN    = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+CFLAGS ?= -O2 -g
+ALLFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fPIC -D_GNU_SOURCE -Iinclude -MMD -MP
+# Kernels: vectorised, and no flag that could change a bit.
+KERNELFLAGS = -O3 -fno-math-errno -fno-trapping-math
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LIBS    = -lcjson -lpthread -ldl -lm
+
+LIB_SRC  := $(wildcard src/ir/*.c src/io/*.c src/passes/*.c src/probe/*.c src/kernels/cpu/*.c src/exec/*.c)
+CLI_SRC  := $(wildcard src/cli/*.c)
+UNIT_SRC := $(wildcard tests/unit/*.c)
+
+LIB_OBJ    := $(LIB_SRC:%.c=build/obj/%.o)
+CLI_OBJ    := $(CLI_SRC:%.c=build/obj/%.o)
+CHECK_OBJ  := $(LIB_SRC:%.c=build/check/%.o)
+CHECK_CLI  := $(CLI_SRC:%.c=build/check/%.o)
+UNIT_OBJ   := $(UNIT_SRC:%.c=build/check/%.o)
+
+all: build/graft build/libgraft.so build/libgraft.a
+
+build/graft: $(CLI_OBJ) $(LIB_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+build/libgraft.so: $(LIB_OBJ)
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libgraft.so.$(SOVERSION) -o $@ $^ $(LIBS)
+
+# One object whose internal names are local, so that an archive shows no more than the shared library does.
+build/libgraft.a: $(LIB_OBJ)
+	$(LD) -r -o build/obj/libgraft.o $^
+	$(OBJCOPY) -w --keep-global-symbol='graft_*' build/obj/libgraft.o
+	rm -f $@
+	$(AR) rcs $@ build/obj/libgraft.o
+
+build/obj/src/kernels/%.o: src/kernels/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(CFLAGS) $(KERNELFLAGS) -c -o $@ $<
+
+build/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/check/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(SANITIZE) -c -o $@ $<
+
+build/check/graft: $(CHECK_CLI) $(CHECK_OBJ)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+-include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc
+
+check: all build/check/graft build/check/unit $(TEST_PACKS)
+	tests/check.sh
+
+bless: build/check/graft $(TEST_PACKS)
+	tests/golden.sh --bless
+
+bench: all
+	tests/bench.sh
+
+# Pages generated from the tables; `make check` fails when they are stale.
+docs: build/graft
+	build/graft ops --markdown > docs/ops.md
+	build/graft passes --markdown > docs/passes.md
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/graft
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/graft
+	install build/graft $(DESTDIR)$(PREFIX)/bin/graft
+	install build/libgraft.so $(DESTDIR)$(PREFIX)/lib/libgraft.so.$(VERSION)
+	ln -sf libgraft.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so.$(SOVERSION)
+	ln -sf libgraft.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so
+	install -m 644 build/libgraft.a $(DESTDIR)$(PREFIX)/lib/libgraft.a
+	install -m 644 include/graft/*.h $(DESTDIR)$(PREFIX)/include/graft/
+	install -m 644 docs/graft.1 $(DESTDIR)$(PREFIX)/share/man/man1/graft.1
+	install -m 644 docs/*.md docs/graft.schema.json $(DESTDIR)$(PREFIX)/share/doc/graft/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/graft.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/bin/graft $(DESTDIR)$(PREFIX)/lib/libgraft.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc \
+		$(DESTDIR)$(PREFIX)/include/graft $(DESTDIR)$(PREFIX)/share/man/man1/graft.1 $(DESTDIR)$(PREFIX)/share/doc/graft
+
+clean:
+	rm -rf build
+
+.PHONY: all check bless bench docs install uninstall clean
+.DELETE_ON_ERROR:
+
+-include $(shell find build -name '*.d' 2>/dev/null)
