@@ -316,6 +316,11 @@ GRAFT_API const graft_tensor *graft_tensors_get(const graft_tensors *t, const ch
 /* i from 0 in the order they were added, NULL past the end; *name (may be NULL) gets its name. */
 GRAFT_API const graft_tensor *graft_tensors_at(const graft_tensors *t, size_t i, const char **name);
 
+/* Numbers that describe a tensor at a glance; of integers and bools too. Elements that are not finite are counted and left out of the rest;
+ * a tensor without finite elements has min, max and mean 0. */
+typedef struct graft_summary { double min, max, mean; int64_t count, not_finite; } graft_summary;
+GRAFT_API graft_summary graft_tensor_summary(const graft_tensor *t);
+
 /* Writes .safetensors, or, for a single tensor, .npy; by the file's ending. */
 GRAFT_API graft_status graft_tensors_save(const graft_tensors *t, const char *path, graft_error *err);
 

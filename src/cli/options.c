@@ -1,0 +1,203 @@
+/* options.c - takes a command line apart by the table, and prints help from it. */
+#include "cli.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct { const char *spelling, *value; unsigned verbs; const char *meaning; } options[] = {
+#define OPTION(id, spelling, value, verbs, meaning) { spelling, value, verbs, meaning },
+#include "options.def"
+#undef OPTION
+};
+
+static const struct { const char *name, *operands, *meaning; } verb_rows[] = {
+#define VERB(name, operands, min, max, meaning) { #name, operands, meaning },
+#include "verbs.def"
+#undef VERB
+};
+
+enum { N_VERBS = sizeof verb_rows / sizeof *verb_rows };
+
+/* Does this word spell the option? *value gets what follows '=' (or, for -O, follows at once), NULL if nothing does. */
+static bool spells(const char *word, OptionId id, const char **value)
+{
+	size_t n = strlen(options[id].spelling);
+	if (strncmp(word, options[id].spelling, n))
+		return false;
+	*value = NULL;
+	if (!word[n])
+		return true;
+	if (id == OPT_level || word[n] == '=')
+		*value = word + n + (word[n] == '=');
+	return *value != NULL;
+}
+
+static OptionId find_option(const char *word, const char **value)
+{
+	for (OptionId id = 0; id < N_OPTIONS; id++)
+		if (spells(word, id, value))
+			return id;
+	return N_OPTIONS;
+}
+
+static bool reject(Cli *c, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	c->err = (graft_error){ .status = GRAFT_E_USAGE };
+	int n = vsnprintf(c->err.message, sizeof c->err.message, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof c->err.message)
+		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help %s'", c->verb);
+	return false;
+}
+
+/* One option at argv[*i]; moves *i past a value of its own. */
+static bool take_option(Cli *c, int argc, char **argv, int *i, int verb)
+{
+	const char *value, *word = argv[*i];
+	OptionId id = find_option(word, &value);
+	if (id == N_OPTIONS || !(options[id].verbs >> verb & 1))
+		return reject(c, "graft %s has no option '%s'", c->verb, word);
+	bool wants = options[id].value && *options[id].value != '[';
+	if (wants && !value) {
+		if (*i + 1 >= argc)
+			return reject(c, "%s needs a value, %s", word, options[id].value);
+		value = argv[++*i];
+	}
+	if (!options[id].value && value)
+		return reject(c, "%s takes no value, found '%s'", options[id].spelling, value);
+	c->given[c->n_given++] = (Given){ id, value };
+	return true;
+}
+
+bool cli_parse(Cli *c, int argc, char **argv, int verb)
+{
+	bool only_files = false;
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i];
+		if (!only_files && !strcmp(word, "--"))
+			only_files = true;
+		else if (only_files || word[0] != '-' || !word[1])
+			c->files[c->n_files++] = word;
+		else if (!take_option(c, argc, argv, &i, verb))
+			return false;
+	}
+	return true;
+}
+
+bool cli_has(const Cli *c, OptionId id)
+{
+	for (int i = 0; i < c->n_given; i++)
+		if (c->given[i].id == id)
+			return true;
+	return false;
+}
+
+const char *cli_nth(const Cli *c, OptionId id, int n)
+{
+	for (int i = 0; i < c->n_given; i++)
+		if (c->given[i].id == id && n-- == 0)
+			return c->given[i].value;
+	return NULL;
+}
+
+const char *cli_value(const Cli *c, OptionId id)
+{
+	const char *value = NULL;
+	for (int i = 0; i < c->n_given; i++)
+		if (c->given[i].id == id)
+			value = c->given[i].value;
+	return value;
+}
+
+bool cli_number(Cli *c, OptionId id, int64_t min, int64_t max, int64_t otherwise, int64_t *out)
+{
+	const char *value = cli_value(c, id);
+	*out = otherwise;
+	if (!value)
+		return true;
+	char *end;
+	errno = 0;
+	long long n = strtoll(value, &end, 10);
+	if (!*value || *end || errno || n < min || n > max)
+		return reject(c, "%s wants a whole number from %lld to %lld, found '%s'", options[id].spelling, (long long)min,
+		              (long long)max, value);
+	*out = n;
+	return true;
+}
+
+int cli_fail(Cli *c)
+{
+	char text[2048];
+	graft_error_print(&c->err, text, sizeof text);
+	fflush(stdout);
+	fprintf(stderr, "error: %s\n", text);
+	return graft_status_exit_code(c->err.status);
+}
+
+int cli_usage(Cli *c, const char *fmt, ...)
+{
+	char what[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	reject(c, "%s", what);
+	return cli_fail(c);
+}
+
+void cli_note(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fflush(stdout);
+	fputs("note: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
+static void print_option(OptionId id)
+{
+	char left[64];
+	const char *value = options[id].value;
+	const char *gap = !value ? "" : *value == '[' ? "[=" : id == OPT_level ? "" : " ";
+	snprintf(left, sizeof left, "%s%s%s", options[id].spelling, gap, value ? *value == '[' ? value + 1 : value : "");
+	printf("  %-22s %s\n", left, options[id].meaning);
+}
+
+static void print_verb(int verb)
+{
+	printf("usage: graft %s %s%s[options]\n\n%s\n", verb_rows[verb].name, verb_rows[verb].operands,
+	       *verb_rows[verb].operands ? " " : "", verb_rows[verb].meaning);
+	for (OptionId id = 0, n = 0; id < N_OPTIONS; id++)
+		if (options[id].verbs >> verb & 1) {
+			printf("%s", n++ ? "" : "\n");
+			print_option(id);
+		}
+}
+
+static void print_overview(void)
+{
+	printf("graft %s - tensor graphs rewritten safely\n\nusage: graft VERB [operands] [options]\n\n", GRAFT_VERSION);
+	for (int v = 0; v < N_VERBS; v++)
+		printf("  %-8s %-12s %s\n", verb_rows[v].name, verb_rows[v].operands, verb_rows[v].meaning);
+	printf("\n`graft help VERB` lists a verb's options.\n"
+	       "Exit codes: 0 good; 1 numbers or expectation differ; 2 usage; 3 the input is not valid; 4 not supported or not available here.\n");
+}
+
+int verb_help(Cli *c)
+{
+	if (!c->n_files) {
+		print_overview();
+		return 0;
+	}
+	for (int v = 0; v < N_VERBS; v++)
+		if (!strcmp(c->files[0], verb_rows[v].name)) {
+			print_verb(v);
+			return 0;
+		}
+	return cli_usage(c, "there is no verb '%s'", c->files[0]);
+}

@@ -1,0 +1,118 @@
+/* run.c - graft run: plan once, run, say what came out. */
+#include "cli.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static graft_status run_repeatedly(Cli *c, graft_plan *plan)
+{
+	int64_t n;
+	if (!cli_number(c, OPT_repeat, 1, 1000000, 1, &n))
+		return c->err.status;
+	double *seconds = calloc((size_t)n, sizeof *seconds);
+	if (!seconds)
+		return error_set(&c->err, GRAFT_E_NOMEM, "no memory left for %lld times", (long long)n);
+	graft_status status = GRAFT_OK;
+	for (int64_t i = 0; !status && i < n; i++) {
+		double start = now();
+		status = graft_plan_run(plan, &c->err);
+		seconds[i] = now() - start;
+	}
+	if (!status && cli_has(c, OPT_repeat)) {
+		qsort(seconds, (size_t)n, sizeof *seconds, by_size);
+		cli_note("%lld runs: fastest %.3f ms, median %.3f ms", (long long)n, seconds[0] * 1e3, seconds[n / 2] * 1e3);
+	}
+	free(seconds);
+	return status;
+}
+
+static void print_type(const graft_tensor *t)
+{
+	printf("%s[", graft_dtype_name((graft_dtype)t->dtype));
+	for (int i = 0; i < t->rank; i++)
+		printf("%s%lld", i ? ", " : "", (long long)t->shape[i]);
+	printf("]");
+}
+
+static graft_status save_or_print(Cli *c, const graft_plan *plan)
+{
+	const graft_tensors *outputs = graft_plan_outputs(plan);
+	const char *name;
+	const graft_tensor *t;
+	if (cli_has(c, OPT_out))
+		return graft_tensors_save(outputs, cli_value(c, OPT_out), &c->err);
+	for (size_t i = 0; (t = graft_tensors_at(outputs, i, &name)); i++) {
+		graft_summary s = graft_tensor_summary(t);
+		printf("%s: ", name);
+		print_type(t);
+		printf("  min %.6g  max %.6g  mean %.6g", s.min, s.max, s.mean);
+		if (s.not_finite)
+			printf("  not finite %lld", (long long)s.not_finite);
+		printf("\n");
+	}
+	return GRAFT_OK;
+}
+
+static graft_status run_graph(Cli *c, graft_graph *g, const graft_tensors *inputs, const char **bind)
+{
+	graft_plan_options options;
+	graft_plan *plan = NULL;
+	const char *note;
+	graft_status status = cli_plan_options(c, bind, &options);
+	if (!status)
+		status = graft_plan_new(g, &options, inputs, &plan, &c->err);
+	for (size_t i = 0; !status && (note = graft_plan_note(plan, i)); i++)
+		cli_note("%s", note);
+	if (!status)
+		status = run_repeatedly(c, plan);
+	if (!status)
+		status = save_or_print(c, plan);
+	if (!status)
+		cli_note("storage: %zu bytes at the highest point, %zu without reuse", graft_plan_peak(plan), graft_plan_total(plan));
+	graft_plan_free(plan);
+	return status;
+}
+
+static graft_status check_device(Cli *c)
+{
+	const char *device = cli_value(c, OPT_device);
+	if (!device || !strcmp(device, "auto") || !strcmp(device, "cpu"))
+		return GRAFT_OK;
+	if (!strcmp(device, "hip"))
+		return error_set(&c->err, GRAFT_E_UNAVAILABLE, "this graft was built without the HIP executor; use --device cpu");
+	return error_set(&c->err, GRAFT_E_USAGE, "--device wants auto, cpu or hip, found '%s'", device);
+}
+
+int verb_run(Cli *c)
+{
+	graft_graph *g = NULL;
+	graft_tensors *inputs = NULL;
+	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
+	graft_status status = bind ? check_device(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
+	if (!status)
+		status = cli_kernels(c);
+	if (!status)
+		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+	if (!status)
+		status = cli_inputs(c, &inputs);
+	if (!status)
+		status = run_graph(c, g, inputs, bind);
+	graft_tensors_free(inputs);
+	graft_graph_free(g);
+	free(bind);
+	return status ? cli_fail(c) : 0;
+}
