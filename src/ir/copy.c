@@ -1,4 +1,4 @@
-/* copy.c - a copy of a graph that shares nothing with it. */
+/* copy.c - a copy of a graph, or of some of its nodes, that shares nothing with it. */
 #include "graph.h"
 #include <string.h>
 
@@ -41,11 +41,20 @@ static Attr copy_attr(Copy *c, Attr a)
 	return a;
 }
 
+/* A value that nothing copied makes becomes an input (a param stays one). */
+static Value *copy_outer(Copy *c, const Value *v)
+{
+	Value *(*make)(Graph *, const char *, size_t, Type) = v->kind == VALUE_PARAM ? value_param : value_input;
+	return c->value[v->id] = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type));
+}
+
 static Value *copy_operand(Copy *c, const Value *v)
 {
 	if (!v)
 		return NULL;
-	return v->kind == VALUE_LITERAL ? value_literal(c->to, v->literal) : c->value[v->id];
+	if (v->kind == VALUE_LITERAL)
+		return value_literal(c->to, v->literal);
+	return c->value[v->id] ? c->value[v->id] : copy_outer(c, v);
 }
 
 static const char *copy_text(Copy *c, const char *s)
@@ -88,7 +97,7 @@ static void copy_node(Copy *c, const Node *n)
 	made->held = n->held ? c->value[n->held->id] : NULL;
 }
 
-Graph *graph_copy(Job *job, const Graph *g)
+static Copy copy_start(Job *job, const Graph *g)
 {
 	Graph *to = graph_new(job, g->ctx, g->name);
 	Copy c = { .to = to, .scratch = &job->scratch, .value = NEW_ARRAY(&job->scratch, g->next_value, Value *) };
@@ -96,15 +105,40 @@ Graph *graph_copy(Job *job, const Graph *g)
 	to->file = copy_text(&c, g->file);
 	for (const Symbol *s = g->symbols; s; s = s->next)
 		symbol_add(to, s->name, strlen(s->name), s->min, s->max);
+	return c;
+}
+
+Graph *graph_copy(Job *job, const Graph *g)
+{
+	Copy c = copy_start(job, g);
 	for (uint32_t i = 0; i < g->n_inputs; i++)
-		c.value[g->inputs[i]->id] = value_input(to, g->inputs[i]->name, strlen(g->inputs[i]->name),
-		                                        copy_type(&c, &g->inputs[i]->type));
+		copy_outer(&c, g->inputs[i]);
 	for (uint32_t i = 0; i < g->n_params; i++)
-		c.value[g->params[i]->id] = value_param(to, g->params[i]->name, strlen(g->params[i]->name),
-		                                        copy_type(&c, &g->params[i]->type));
+		copy_outer(&c, g->params[i]);
 	for (const Node *n = g->first; n; n = n->next)
 		copy_node(&c, n);
 	for (uint32_t i = 0; i < g->n_outputs; i++)
-		graph_output(to, g->outputs[i]->name, c.value[g->outputs[i]->use.value->id]);
-	return to;
+		graph_output(c.to, g->outputs[i]->name, c.value[g->outputs[i]->use.value->id]);
+	return c.to;
+}
+
+static bool leaves(const Value *v, uint32_t mark)
+{
+	for (const Use *u = v->uses; u; u = u->next)
+		if (!u->node || u->node->mark != mark)
+			return true;
+	return !v->uses;
+}
+
+Graph *graph_extract(Job *job, const Graph *g, uint32_t mark)
+{
+	Copy c = copy_start(job, g);
+	for (const Node *n = g->first; n; n = n->next)
+		if (n->mark == mark)
+			copy_node(&c, n);
+	for (const Node *n = g->first; n; n = n->next)
+		for (uint32_t i = 0; n->mark == mark && i < n->n_out; i++)
+			if (leaves(n->out[i], mark))
+				graph_output(c.to, n->out[i]->name, c.value[n->out[i]->id]);
+	return c.to;
 }

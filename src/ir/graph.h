@@ -187,6 +187,7 @@ bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 /* Whole-graph checks and copies. */
 void graph_verify(Graph *g);                  /* fails with GRAFT_E_GRAPH; see graft_graph_verify */
 Graph *graph_copy(Job *job, const Graph *g);
+Graph *graph_extract(Job *job, const Graph *g, uint32_t mark);    /* the nodes with this mark; what they read becomes inputs, what leaves, outputs */
 uint64_t graph_fingerprint(Graph *g, Arena *scratch);             /* equal for graphs that print alike */
 
 /* The notation (print.c, parse.c; docs/format.md). */
