@@ -6,7 +6,7 @@ function node(op, operands, results, attrs,    s) {
 	gsub(/ /, "\",\"", results)
 	s = "  {\"op\":\"" op "\",\"in\":[" operands "],\"out\":[\"" results "\"]"
 	if (attrs) s = s ",\"attrs\":{" attrs "}"
-	nodes = nodes (nodes ? ",\n" : "") s "}"
+	nodes = nodes (n_nodes++ ? ",\n" : "") s "}"
 	if (length(nodes) > 100000) { body[++bodies] = nodes; nodes = "" }
 }
 function v(name) { return "\"" p name "\"" }
