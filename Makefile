@@ -79,6 +79,8 @@ bench: all
 docs: build/graft
 	build/graft ops --markdown > docs/ops.md
 	build/graft passes --markdown > docs/passes.md
+	build/graft help --markdown > docs/cli.md
+	build/graft help --man > docs/graft.1
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/graft

@@ -36,9 +36,16 @@ exported=$(nm -D --defined-only build/libgraft.so | awk '$2 ~ /[TDBRVW]/ { print
 echo "$declared" > build/declared; echo "$exported" > build/exported
 empty "the shared library shows what the headers declare, and nothing else" "$(diff build/declared build/exported)"
 
-for page in ops passes; do
-	if build/graft $page --markdown | cmp -s - docs/$page.md; then ok; else bad "docs/$page.md is stale: run make docs"; fi
-done
+# fresh PAGE COMMAND...: the page is what the command prints
+fresh() {
+	page=$1
+	shift
+	if build/graft "$@" | cmp -s - "docs/$page"; then ok; else bad "docs/$page is stale: run make docs"; fi
+}
+fresh ops.md ops --markdown
+fresh passes.md passes --markdown
+fresh cli.md help --markdown
+fresh graft.1 help --man
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

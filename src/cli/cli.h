@@ -28,6 +28,9 @@ typedef enum OptionId {
 	N_OPTIONS
 } OptionId;
 
+typedef struct OptionRow { const char *spelling, *value; unsigned verbs; const char *meaning; } OptionRow;
+extern const OptionRow options[N_OPTIONS];
+
 typedef struct Given { OptionId id; const char *value; } Given;   /* value NULL: a switch, or an optional value left out */
 
 typedef struct Cli {

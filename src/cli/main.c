@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct { const char *name, *operands; int min, max; int (*run)(Cli *); } verbs[] = {
-#define VERB(name, operands, min, max, meaning) { #name, operands, min, max, verb_##name },
+#define VERB(name, operands, min, max, ...) { #name, operands, min, max, verb_##name },
 #include "verbs.def"
 #undef VERB
 };

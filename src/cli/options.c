@@ -1,23 +1,15 @@
-/* options.c - takes a command line apart by the table, and prints help from it. */
+/* options.c - takes a command line apart by the table. */
 #include "cli.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { const char *spelling, *value; unsigned verbs; const char *meaning; } options[] = {
+const OptionRow options[N_OPTIONS] = {
 #define OPTION(id, spelling, value, verbs, meaning) { spelling, value, verbs, meaning },
 #include "options.def"
 #undef OPTION
 };
-
-static const struct { const char *name, *operands, *meaning; } verb_rows[] = {
-#define VERB(name, operands, min, max, meaning) { #name, operands, meaning },
-#include "verbs.def"
-#undef VERB
-};
-
-enum { N_VERBS = sizeof verb_rows / sizeof *verb_rows };
 
 /* Does this word spell the option? *value gets what follows '=' (or, for -O, follows at once), NULL if nothing does. */
 static bool spells(const char *word, OptionId id, const char **value)
@@ -157,47 +149,4 @@ void cli_note(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
 	va_end(ap);
-}
-
-static void print_option(OptionId id)
-{
-	char left[64];
-	const char *value = options[id].value;
-	const char *gap = !value ? "" : *value == '[' ? "[=" : id == OPT_level ? "" : " ";
-	snprintf(left, sizeof left, "%s%s%s", options[id].spelling, gap, value ? *value == '[' ? value + 1 : value : "");
-	printf("  %-22s %s\n", left, options[id].meaning);
-}
-
-static void print_verb(int verb)
-{
-	printf("usage: graft %s %s%s[options]\n\n%s\n", verb_rows[verb].name, verb_rows[verb].operands,
-	       *verb_rows[verb].operands ? " " : "", verb_rows[verb].meaning);
-	for (OptionId id = 0, n = 0; id < N_OPTIONS; id++)
-		if (options[id].verbs >> verb & 1) {
-			printf("%s", n++ ? "" : "\n");
-			print_option(id);
-		}
-}
-
-static void print_overview(void)
-{
-	printf("graft %s - tensor graphs rewritten safely\n\nusage: graft VERB [operands] [options]\n\n", GRAFT_VERSION);
-	for (int v = 0; v < N_VERBS; v++)
-		printf("  %-8s %-12s %s\n", verb_rows[v].name, verb_rows[v].operands, verb_rows[v].meaning);
-	printf("\n`graft help VERB` lists a verb's options.\n"
-	       "Exit codes: 0 good; 1 numbers or expectation differ; 2 usage; 3 the input is not valid; 4 not supported or not available here.\n");
-}
-
-int verb_help(Cli *c)
-{
-	if (!c->n_files) {
-		print_overview();
-		return 0;
-	}
-	for (int v = 0; v < N_VERBS; v++)
-		if (!strcmp(c->files[0], verb_rows[v].name)) {
-			print_verb(v);
-			return 0;
-		}
-	return cli_usage(c, "there is no verb '%s'", c->files[0]);
 }
