@@ -72,7 +72,11 @@ check: all build/check/graft build/check/unit $(TEST_PACKS)
 bless: build/check/graft $(TEST_PACKS)
 	tests/golden.sh --bless
 
-bench: all
+build/bench/bench: tests/bench/bench.c build/libgraft.a
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(CFLAGS) -Wno-pedantic -o $@ $< build/libgraft.a $(LIBS)
+
+bench: all build/bench/bench
 	tests/bench.sh
 
 # Pages generated from the tables; `make check` fails when they are stale.
