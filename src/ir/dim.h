@@ -51,8 +51,12 @@ bool dim_eval(Dim d, const int64_t *bindings, int64_t *out);
 bool dim_solve(Dim d, const int64_t *bindings, int64_t value, const Symbol **symbol, int64_t *out);
 
 /* Text: `2*T + 1`, `floordiv(T, 2)`, `max(S, T)`. Reads one expression from *s (end excluded) and moves *s past it; fails
- * with GRAFT_E_SYNTAX; unknown symbols fail with GRAFT_E_GRAPH. Printing and reading give back the same dim. */
+ * with GRAFT_E_SYNTAX, *s where it stopped; unknown symbols fail with GRAFT_E_GRAPH. Printing and reading give back the same dim. */
 Dim dim_parse(Graph *g, const char **s, const char *end);
 void dim_print(Text *t, Dim d);
+const char *dim_string(Arena *a, Dim d);      /* for messages */
+
+/* The same dim in another graph, symbols by name. */
+Dim dim_copy(Graph *g, Dim d);
 
 #endif
