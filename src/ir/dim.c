@@ -484,28 +484,3 @@ bool dim_solve(Dim d, const int64_t *bindings, int64_t value, const Symbol **sym
 	*out = value / coef;
 	return *out != INT64_MIN;
 }
-
-/* ---- copies ----------------------------------------------------------------------------------------------- */
-
-static Dim atom_copy(Graph *g, const AtomKey *k)
-{
-	if (k->op != SYMBOL)
-		return dim_apply(g, (AtomOp)k->op, dim_copy(g, k->a), dim_copy(g, k->b));
-	Symbol *s = symbol_find(g, k->symbol->name, strlen(k->symbol->name));
-	if (!s)
-		fail(graph_job(g), GRAFT_E_GRAPH, "symbol %s is not declared in this graph", k->symbol->name);
-	return dim_symbol(g, s);
-}
-
-Dim dim_copy(Graph *g, Dim d)
-{
-	Dim sum = dim_const(d.value);
-	for (uint32_t i = 0; d.poly && i < poly_terms(d.poly); i++) {
-		const Term *t = &d.poly->term[i];
-		Dim product = dim_const(t->coef);
-		for (uint32_t j = 0; j < mono_degree(t->mono); j++)
-			product = dim_mul(g, product, atom_copy(g, &t->mono->atom[j]->key));
-		sum = dim_add(g, sum, product);
-	}
-	return sum;
-}

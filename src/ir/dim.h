@@ -56,7 +56,4 @@ Dim dim_parse(Graph *g, const char **s, const char *end);
 void dim_print(Text *t, Dim d);
 const char *dim_string(Arena *a, Dim d);      /* for messages */
 
-/* The same dim in another graph, symbols by name. */
-Dim dim_copy(Graph *g, Dim d);
-
 #endif

@@ -172,6 +172,7 @@ static inline const Attr *node_attr(const Node *n, int i) { return &n->attr[i]; 
 const Attr *node_attr_named(const Node *n, const char *name);     /* known or unknown op; NULL: none */
 /* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
 uint32_t axis_of(const Attr *a, uint32_t rank);
+bool axis_place(int64_t axis, uint32_t rank, uint32_t *place);    /* false: there is no such axis */
 void attr_axes(const Attr *a, uint32_t rank, bool *in_set);       /* AXES (or AXIS) into a set; NONE or empty: all axes */
 
 const char *node_label(const Node *n);        /* what messages call it: its first output's name, or its op's */
@@ -181,6 +182,8 @@ Tri type_eq(Graph *g, const Type *a, const Type *b);              /* dtype and s
 Tri dims_eq(Graph *g, const Dim *a, const Dim *b, uint32_t n);
 Dim dims_product(Graph *g, const Dim *d, uint32_t n);
 void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
+/* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
+const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
 bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 
