@@ -47,11 +47,13 @@ Symbol *symbol_add(Graph *g, const char *name, size_t n, int64_t min, int64_t ma
 {
 	int show = n < 64 ? (int)n : 64;
 	if (!is_name(name, n))
-		fail(graph_job(g), GRAFT_E_GRAPH, "'%.*s' cannot name a symbol: wanted letters, digits and _, no digit first", show, name);
+		fail(graph_job(g), GRAFT_E_GRAPH, "'%.*s' cannot name a symbol: wanted letters, digits and _, no digit first",
+		     show, name);
 	if (symbol_find(g, name, n))
 		fail(graph_job(g), GRAFT_E_GRAPH, "symbol %.*s is declared twice", show, name);
 	if (min > max)
-		fail(graph_job(g), GRAFT_E_GRAPH, "symbol %.*s has the empty range [%" PRId64 ", %" PRId64 "]", show, name, min, max);
+		fail(graph_job(g), GRAFT_E_GRAPH, "symbol %.*s has the empty range [%" PRId64 ", %" PRId64 "]",
+		     show, name, min, max);
 	PolyTable *t = poly_table(g);
 	symbol_slots(g, t);
 	Symbol *s = NEW(&g->arena, Symbol);
@@ -78,7 +80,7 @@ static const char *show(Graph *g, Dim d) { return dim_string(&graph_job(g)->scra
 static Dim result(Graph *g, Why why, Dim d, const char *op, Dim a, Dim b)
 {
 	if (why)
-		fail(graph_job(g), GRAFT_E_GRAPH, "size (%s) %s (%s) %s", show(g, a), op, show(g, b), why);
+		fail(graph_job(g), GRAFT_E_GRAPH, "a size %s: (%s) %s (%s)", why, show(g, a), op, show(g, b));
 	return d;
 }
 
@@ -184,7 +186,8 @@ static Dim quotient(Graph *g, Sum *rest, int64_t k)
 	divide_down(rest, f);
 	k /= f;
 	const Atom *q = is_quotient(rest);
-	if (q && !__builtin_mul_overflow(q->key.b.value, k, &m) && !__builtin_mul_overflow(constant_of(rest), q->key.b.value, &c))
+	if (q && !__builtin_mul_overflow(q->key.b.value, k, &m) &&
+	    !__builtin_mul_overflow(constant_of(rest), q->key.b.value, &c))
 		return dim_floordiv(g, dim_add(g, q->key.a, dim_const(c)), dim_const(m));
 	Dim a = dim_of_sum(g, rest, "over", dim_const(1), dim_const(k));
 	return atom(g, FLOORDIV, "floordiv", a, dim_const(k));
@@ -297,7 +300,9 @@ Dim dim_min(Graph *g, Dim a, Dim b) { return extreme(g, MIN, "min", a, b); }
 
 Dim dim_apply(Graph *g, AtomOp op, Dim a, Dim b)
 {
-	static Dim (*const apply[])(Graph *, Dim, Dim) = { [FLOORDIV] = dim_floordiv, [MOD] = dim_mod, [MAX] = dim_max, [MIN] = dim_min };
+	static Dim (*const apply[])(Graph *, Dim, Dim) = {
+		[FLOORDIV] = dim_floordiv, [MOD] = dim_mod, [MAX] = dim_max, [MIN] = dim_min,
+	};
 	return apply[op](g, a, b);
 }
 
@@ -322,41 +327,59 @@ static bool replaced(const Sum *s, uint32_t i, Dim d, int64_t k, int fuel)
 	return !sum_add(&sum, &rest, s->term[i].coef / k, &by) && not_negative(&sum, fuel - 1);
 }
 
-/* Term i is c * op(a, b): tries what bounds it from below. */
+/* A term that is one of two others, so that both must do: -max(a, b) or min(a, b). */
+static bool is_either(const Term *t)
+{
+	const AtomKey *k = &t->mono->atom[0]->key;
+	return k->op == (t->coef < 0 ? MAX : MIN);
+}
+
+/* Term i is c * op(a, b): does what bounds it from below do?
+ *     max(a, b) >= a and >= b, and is one of the two; min the other way round
+ *     mod(a, k) <= a and k*floordiv(a, k) <= a       for a >= 0 and k > 0 */
 static bool bounded(const Sum *s, uint32_t i, int fuel)
 {
 	const AtomKey *k = &s->term[i].mono->atom[0]->key;
-	int64_t c = s->term[i].coef, lo, hi;
-	dim_range(NULL, k->a, &lo, &hi);
+	int64_t c = s->term[i].coef;
 	if (k->op == MAX || k->op == MIN) {
 		bool a = replaced(s, i, k->a, 1, fuel);
-		return (c > 0) == (k->op == MAX) ? a || replaced(s, i, k->b, 1, fuel) : a && replaced(s, i, k->b, 1, fuel);
+		return a != is_either(&s->term[i]) ? a : replaced(s, i, k->b, 1, fuel);
 	}
-	if (c > 0 || (k->op == MOD && lo < 0))
+	if (c > 0 || k->b.poly || k->b.value <= 0 || !within(k->a, 0, INT64_MAX))
 		return false;
-	if (k->op == MOD)                                     /* mod(a, b) <= a */
-		return !k->b.poly && k->b.value > 0 && replaced(s, i, k->a, 1, fuel);
-	return !k->b.poly && k->b.value > 0 && c % k->b.value == 0 && replaced(s, i, k->a, k->b.value, fuel);   /* k*floordiv(a, k) <= a */
+	if (k->op == MOD)
+		return replaced(s, i, k->a, 1, fuel);
+	return c % k->b.value == 0 && replaced(s, i, k->a, k->b.value, fuel);
 }
 
-/* Is s >= 0 for every binding? Looks at the ranges, then through the first op in it: at its range, and at its operands. */
+/* The term to look through: one that is either of two, else the first that is an op; s->n: none. */
+static uint32_t find_op(const Sum *s)
+{
+	uint32_t found = s->n;
+	for (uint32_t i = 0; i < s->n; i++) {
+		const Mono *m = s->term[i].mono;
+		if (mono_degree(m) != 1 || m->atom[0]->key.op == SYMBOL)
+			continue;
+		if (is_either(&s->term[i]))
+			return i;
+		found = found == s->n ? i : found;
+	}
+	return found;
+}
+
+/* Is s >= 0 for every binding? Looks at the ranges, then through an op in it: at its operands, and at its own range. */
 static bool not_negative(const Sum *s, int fuel)
 {
 	int64_t lo, hi;
 	sum_range(s, &lo, &hi);
 	if (lo >= 0)
 		return true;
-	if (hi < 0 || !fuel)
+	uint32_t i = find_op(s);
+	if (hi < 0 || !fuel || i == s->n)
 		return false;
-	for (uint32_t i = 0; i < s->n; i++) {
-		const Mono *m = s->term[i].mono;
-		if (mono_degree(m) != 1 || m->atom[0]->key.op == SYMBOL)
-			continue;
-		int64_t end = s->term[i].coef > 0 ? m->cell.min : m->cell.max;
-		bool known = end != INT64_MIN && end != INT64_MAX;
-		return bounded(s, i, fuel) || (known && replaced(s, i, dim_const(end), 1, fuel));
-	}
-	return false;
+	int64_t end = s->term[i].coef > 0 ? s->term[i].mono->cell.min : s->term[i].mono->cell.max;
+	bool known = end != INT64_MIN && end != INT64_MAX;
+	return bounded(s, i, fuel) || (known && replaced(s, i, dim_const(end), 1, fuel));
 }
 
 enum { FUEL = 4 };
@@ -378,7 +401,9 @@ Tri dim_le(Graph *g, Dim a, Dim b)
 	(void)g;
 	if (!a.poly && !b.poly)
 		return a.value <= b.value ? YES : NO;
-	return dim_same(a, b) || surely_le(a, b, false) ? YES : surely_le(b, a, true) ? NO : UNKNOWN;
+	if (dim_same(a, b) || dim_is(b, DIM_MAX) || surely_le(a, b, false))
+		return YES;
+	return surely_le(b, a, true) ? NO : UNKNOWN;
 }
 
 /* Can a = b not hold, whatever the integers are? 2*T = 2*S + 1 cannot. */

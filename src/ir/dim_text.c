@@ -103,7 +103,8 @@ static Dim read_integer(Reader *r, bool negative)
 	}
 	int n = *r->s - start < 40 ? (int)(*r->s - start) : 40;
 	if (over)
-		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%s%.*s%s is outside the 64-bit integers", negative ? "-" : "", n, start, n == 40 ? "..." : "");
+		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%s%.*s%s is outside the 64-bit integers", negative ? "-" : "", n, start,
+		     n == 40 ? "..." : "");
 	if (n > 1 && *start == '0')
 		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%.*s: a number may not start with 0", n, start);
 	return dim_const(v);

@@ -152,8 +152,17 @@ void graph_enter(Graph *g, Job *job)
 
 /* ---- values ---- */
 
+static void check_type(Graph *g, const char *name, size_t n, const Type *type)
+{
+	const char *wrong = type_wrong(g, type);
+	if (wrong)
+		fail_at(graph_job(g), GRAFT_E_GRAPH, arena_strndup(&g->arena, name, n), "the type given has %s", wrong);
+}
+
 static Value *value_new(Graph *g, ValueKind kind, const char *name, size_t n, Type type)
 {
+	if (kind == VALUE_INPUT || kind == VALUE_PARAM)
+		check_type(g, name, n, &type);
 	Value *v = NEW(&g->arena, Value);
 	v->kind = kind;
 	v->type = type;
@@ -375,6 +384,8 @@ static void node_types(Graph *g, const Node *n, const NodeSpec *s, Type *out)
 		if (!n->op->infer && !declared(s, i))
 			fail_at(graph_job(g), GRAFT_E_GRAPH, s->out_names ? s->out_names[i] : NULL,
 			        "%s is not an op graft knows, so the types of its results must be given", n->name);
+		if (!n->op->infer)
+			check_type(g, n->name, strlen(n->name), &s->types[i]);
 		if (!n->op->infer)
 			out[i] = type_copy(g, &s->types[i]);
 		else if (declared(s, i) && type_eq(g, &out[i], &s->types[i]) != YES)

@@ -7,7 +7,7 @@
 /* A run of sizes and the operand it comes from. */
 typedef struct Shape { const Dim *dims; uint32_t rank, operand; } Shape;
 
-/* Operand k. `tensor` refuses a literal, `number` an 8-bit float as well, `real` everything but floats of 16 bits and more. */
+/* Operand k. `tensor` refuses a literal, `number` an 8-bit float too, `real` all but floats of 16 bits and more. */
 const Type *tensor(const Infer *i, uint32_t k);
 const Type *number(const Infer *i, uint32_t k);
 const Type *real(const Infer *i, uint32_t k);
@@ -20,7 +20,8 @@ const char *operand_text(const Infer *i, uint32_t k);
 const char *size_text(const Infer *i, Dim d);
 const char *unequal(Tri t);
 
-void need_equal(const Infer *i, Dim a, const char *what_a, Dim b, const char *what_b);
+/* The two sizes are known to be equal; k is the operand the second one is of. */
+void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b);
 void need_same_dtype(const Infer *i, uint32_t a, uint32_t b);
 void need_rank(const Infer *i, uint32_t k, uint32_t least);
 
@@ -33,7 +34,9 @@ uint32_t need_axis(const Infer *i, const char *name, int64_t axis, uint32_t rank
 graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise);
 
 Dim *dims_new(const Infer *i, uint32_t rank);                         /* graph memory; refuses a rank over the limit */
-void give(const Infer *i, uint32_t k, graft_dtype dtype, uint32_t rank, const Dim *dims);     /* result k; checks its sizes */
+Dim *dims_copy(const Infer *i, const Dim *dims, uint32_t rank);
+/* Result k; checks its sizes. */
+void give(const Infer *i, uint32_t k, graft_dtype dtype, uint32_t rank, const Dim *dims);
 void give_like(const Infer *i, uint32_t k, graft_dtype dtype, const Type *like);
 
 #endif

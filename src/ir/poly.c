@@ -2,8 +2,8 @@
 #include "poly.h"
 #include <string.h>
 
-static const char too_big[] = "leaves the range of 64-bit integers";
-static const char too_long[] = "is too long an expression for a size";
+static const char too_big[] = "leaves the 64-bit integers";
+static const char too_long[] = "is too long an expression";
 
 /* ---- interning -------------------------------------------------------------------------------------------- */
 

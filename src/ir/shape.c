@@ -45,11 +45,12 @@ const char *size_text(const Infer *i, Dim d) { return dim_string(scratch(i), d);
 
 const char *unequal(Tri t) { return t == NO ? "differ" : "are not known to be equal"; }
 
-void need_equal(const Infer *i, Dim a, const char *what_a, Dim b, const char *what_b)
+void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b)
 {
 	Tri t = dim_eq(i->g, a, b);
 	if (t != YES)
-		infer_fail(i, "%s holds %s and %s holds %s: the two %s", what_a, size_text(i, a), what_b, size_text(i, b), unequal(t));
+		infer_fail(i, "%s and %s: %s of %s is %s and %s of %s is %s, which %s", operand_text(i, j), operand_text(i, k),
+		           what_a, operand_name(i, j), size_text(i, a), what_b, operand_name(i, k), size_text(i, b), unequal(t));
 }
 
 void need_same_dtype(const Infer *i, uint32_t a, uint32_t b)
@@ -101,13 +102,24 @@ const Type *real(const Infer *i, uint32_t k)
 	return t;
 }
 
-graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise) { return a->kind == ATTR_DTYPE ? (graft_dtype)a->i : otherwise; }
+graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise)
+{
+	return a->kind == ATTR_DTYPE ? (graft_dtype)a->i : otherwise;
+}
 
 Dim *dims_new(const Infer *i, uint32_t rank)
 {
 	if (rank > GRAFT_MAX_RANK)
 		infer_fail(i, "the result would have rank %u, but graft's limit is %d", rank, GRAFT_MAX_RANK);
 	return NEW_ARRAY(&i->g->arena, rank, Dim);
+}
+
+Dim *dims_copy(const Infer *i, const Dim *dims, uint32_t rank)
+{
+	Dim *copy = dims_new(i, rank);
+	for (uint32_t k = 0; k < rank; k++)
+		copy[k] = dims[k];
+	return copy;
 }
 
 void give(const Infer *i, uint32_t k, graft_dtype dtype, uint32_t rank, const Dim *dims)
@@ -119,7 +131,10 @@ void give(const Infer *i, uint32_t k, graft_dtype dtype, uint32_t rank, const Di
 	i->out[k] = t;
 }
 
-void give_like(const Infer *i, uint32_t k, graft_dtype dtype, const Type *like) { give(i, k, dtype, like->rank, like->dims); }
+void give_like(const Infer *i, uint32_t k, graft_dtype dtype, const Type *like)
+{
+	give(i, k, dtype, like->rank, like->dims);
+}
 
 uint32_t need_axis(const Infer *i, const char *name, int64_t axis, uint32_t rank)
 {
@@ -158,7 +173,8 @@ static graft_dtype over(graft_dtype strong, graft_dtype weak)
 
 graft_dtype promoted(const Infer *i)
 {
-	graft_dtype of[3] = { GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT };      /* tensors, 0-d tensors, literals */
+	/* of tensors, 0-d tensors, literals */
+	graft_dtype of[3] = { GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT };
 	for (uint32_t k = 0; k < i->node->n_in; k++) {
 		const Type *t = &i->node->in[k].value->type;
 		graft_dtype d = is_literal(i, k) && t->dtype == GRAFT_DTYPE_f64 ? GRAFT_DTYPE_f32 : t->dtype;
@@ -172,8 +188,8 @@ graft_dtype promoted(const Infer *i)
 
 static _Noreturn void no_broadcast(const Infer *i, Shape a, Dim x, Shape b, Dim y, Tri t)
 {
-	infer_fail(i, "%s and %s do not broadcast: %s and %s %s%s", operand_text(i, a.operand), operand_text(i, b.operand), size_text(i, x),
-	           size_text(i, y), unequal(t), t == NO ? " and neither is 1" : "");
+	infer_fail(i, "%s and %s do not broadcast: %s and %s %s", operand_text(i, a.operand), operand_text(i, b.operand),
+	           size_text(i, x), size_text(i, y), unequal(t));
 }
 
 uint32_t broadcast(const Infer *i, Shape a, Shape b, Dim *out)
@@ -204,19 +220,30 @@ void need_broadcasts_to(const Infer *i, Shape from, Shape to)
 
 /* ---- elementwise ------------------------------------------------------------------------------------------ */
 
-static Shape shape_of(const Infer *i, uint32_t k) { return (Shape){ i->node->in[k].value->type.dims, i->node->in[k].value->type.rank, k }; }
+static Shape shape_of(const Infer *i, uint32_t k)
+{
+	const Type *t = &i->node->in[k].value->type;
+	return (Shape){ t->dims, t->rank, k };
+}
 
-/* Operands' own sizes are handed on where they are the result's, so that most nodes make none. */
+static bool shape_is(Shape s, const Dim *dims, uint32_t rank)
+{
+	for (uint32_t k = 0; k < rank && s.rank == rank; k++)
+		if (!dim_same(s.dims[k], dims[k]))
+			return false;
+	return s.rank == rank;
+}
+
+/* An operand's own sizes are handed on where they are the result's, so that most nodes make none. */
 static void give_broadcast(const Infer *i, graft_dtype dtype)
 {
 	Dim out[GRAFT_MAX_RANK];
 	Shape a = shape_of(i, 0), b = shape_of(i, 1);
-	uint32_t rank = a.dims == b.dims ? a.rank : broadcast(i, a, b, out);
-	const Shape *as = a.rank == rank && (a.dims == b.dims || !memcmp(a.dims, out, rank * sizeof *out)) ? &a : &b;
-	if (as == &a || (b.rank == rank && !memcmp(b.dims, out, rank * sizeof *out)))
-		give(i, 0, dtype, rank, as->dims);
+	uint32_t rank = broadcast(i, a, b, out);
+	if (shape_is(a, out, rank))
+		give(i, 0, dtype, rank, a.dims);
 	else
-		give(i, 0, dtype, rank, memcpy(dims_new(i, rank), out, rank * sizeof *out));
+		give(i, 0, dtype, rank, shape_is(b, out, rank) ? b.dims : dims_copy(i, out, rank));
 }
 
 static void need_numbers(const Infer *i)
@@ -324,8 +351,8 @@ static graft_dtype float_attr(const Infer *i, const Attr *a, const Type *x)
 {
 	graft_dtype d = dtype_attr(a, x->dtype);
 	if (!dtype_is_float(d) || is_f8(d))
-		infer_fail(i, "%s with dtype %s, but the result must be a float of 16 bits or more: give one as dtype", operand_text(i, 0),
-		           graft_dtype_name(d));
+		infer_fail(i, "%s and the result would be %s, but must be a float of 16 bits or more: give one as dtype",
+		           operand_text(i, 0), graft_dtype_name(d));
 	return d;
 }
 
@@ -372,7 +399,10 @@ void infer_arange(Infer *i)
 	give(i, 0, dtype, 1, dims);
 }
 
-static double largest(graft_dtype d) { return d == GRAFT_DTYPE_f16 ? 65504 : d == GRAFT_DTYPE_bf16 ? 0x1.fep127 : d == GRAFT_DTYPE_f32 ? FLT_MAX : DBL_MAX; }
+static double largest(graft_dtype d)
+{
+	return d == GRAFT_DTYPE_f16 ? 65504 : d == GRAFT_DTYPE_bf16 ? 0x1.fep127 : d == GRAFT_DTYPE_f32 ? FLT_MAX : DBL_MAX;
+}
 
 static bool int_fits(int64_t v, graft_dtype d)
 {
@@ -403,7 +433,8 @@ void infer_constant(Infer *i)
 	const Attr *shape = node_attr(i->node, 1), *values = node_attr(i->node, 2);
 	graft_dtype dtype = dtype_attr(node_attr(i->node, 0), GRAFT_DTYPE_f32);
 	if (is_f8(dtype))
-		infer_fail(i, "dtype is %s, and 8-bit floats can only be moved and cast: make it f32 and cast", graft_dtype_name(dtype));
+		infer_fail(i, "dtype is %s, and 8-bit floats can only be moved and cast: make it f32 and cast",
+		           graft_dtype_name(dtype));
 	for (uint32_t k = 0; k < values->n; k++) {
 		const Attr *v = &values->list[k];
 		if (v->kind != ATTR_BOOL && v->kind != ATTR_INT && v->kind != ATTR_FLOAT)
@@ -411,8 +442,7 @@ void infer_constant(Infer *i)
 		if (!fits(v, dtype))
 			infer_fail(i, "values[%u] is %s, which %s cannot hold", k, value_text(i, v), graft_dtype_name(dtype));
 	}
-	Dim *dims = dims_new(i, shape->n);
-	memcpy(dims, shape->dims, shape->n * sizeof *dims);
+	Dim *dims = dims_copy(i, shape->dims, shape->n);
 	give(i, 0, dtype, shape->n, dims);
 	Dim size = dims_product(i->g, dims, shape->n);
 	if (values->n != 1 && !dim_is(size, values->n))

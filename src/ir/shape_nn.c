@@ -1,6 +1,5 @@
 /* shape_nn.c - shape rules of matrix products, attention and the layers around them. */
 #include "infer.h"
-#include <string.h>
 
 /* ---- matrix products -------------------------------------------------------------------------------------- */
 
@@ -20,20 +19,21 @@ void infer_matmul(Infer *i)
 	const Type *a = matrix_operand(i, 0), *b = matrix_operand(i, 1);
 	bool row = a->rank == 1, column = b->rank == 1;
 	Dim out[GRAFT_MAX_RANK];
-	need_equal(i, a->dims[a->rank - 1], "the last axis of a", b->dims[column ? 0 : b->rank - 2], column ? "b" : "the axis before the last of b");
-	uint32_t rank = broadcast(i, (Shape){ a->dims, row ? 0 : a->rank - 2, 0 }, (Shape){ b->dims, column ? 0 : b->rank - 2, 1 }, out);
+	need_equal(i, 0, "the last axis", a->dims[a->rank - 1], 1, column ? "the only axis" : "the last axis but one",
+	           b->dims[column ? 0 : b->rank - 2]);
+	Shape front_a = { a->dims, row ? 0 : a->rank - 2, 0 }, front_b = { b->dims, column ? 0 : b->rank - 2, 1 };
+	uint32_t rank = broadcast(i, front_a, front_b, out);
 	if (!row)
 		out[rank++] = a->dims[a->rank - 2];
 	if (!column)
 		out[rank++] = b->dims[b->rank - 1];
-	give(i, 0, a->dtype, rank, memcpy(dims_new(i, rank), out, rank * sizeof *out));
+	give(i, 0, a->dtype, rank, dims_copy(i, out, rank));
 }
 
 /* x with another size at its last axis. */
 static void give_last(const Infer *i, uint32_t k, const Type *x, Dim last)
 {
-	Dim *dims = dims_new(i, x->rank);
-	memcpy(dims, x->dims, x->rank * sizeof *dims);
+	Dim *dims = dims_copy(i, x->dims, x->rank);
 	dims[x->rank - 1] = last;
 	give(i, k, x->dtype, x->rank, dims);
 }
@@ -43,12 +43,12 @@ void infer_linear(Infer *i)
 	const Type *x = matrix_operand(i, 0), *w = matrix_operand(i, 1);
 	if (w->rank != 2)
 		infer_fail(i, "%s, but must have the two axes [out, in]", operand_text(i, 1));
-	need_equal(i, x->dims[x->rank - 1], "the last axis of x", w->dims[1], "axis 1 of w");
+	need_equal(i, 0, "the last axis", x->dims[x->rank - 1], 1, "axis 1", w->dims[1]);
 	if (given(i, 2)) {
 		const Type *b = matrix_operand(i, 2);
 		if (b->rank != 1)
 			infer_fail(i, "%s, but must have one axis", operand_text(i, 2));
-		need_equal(i, b->dims[0], "b", w->dims[0], "axis 0 of w");
+		need_equal(i, 2, "the only axis", b->dims[0], 1, "axis 0", w->dims[0]);
 	}
 	give_last(i, 0, x, w->dims[0]);
 }
@@ -77,8 +77,8 @@ void infer_attention(Infer *i)
 		need_same_dtype(i, 0, k);
 	}
 	const Type *q = t[0], *k = t[1], *v = t[2];
-	need_equal(i, q->dims[q->rank - 1], "the last axis of q", k->dims[k->rank - 1], "the last axis of k");
-	need_equal(i, k->dims[k->rank - 2], "the axis before the last of k", v->dims[v->rank - 2], "the axis before the last of v");
+	need_equal(i, 0, "the last axis", q->dims[q->rank - 1], 1, "the last axis", k->dims[k->rank - 1]);
+	need_equal(i, 1, "the last axis but one", k->dims[k->rank - 2], 2, "the last axis but one", v->dims[v->rank - 2]);
 	uint32_t rank = broadcast(i, front(q, 0), front(k, 1), qk);
 	rank = broadcast(i, (Shape){ qk, rank, 0 }, front(v, 2), out);
 	out[rank++] = q->dims[q->rank - 2];
@@ -86,7 +86,7 @@ void infer_attention(Infer *i)
 	if (given(i, 3))
 		check_mask(i, out, rank);
 	out[rank - 1] = v->dims[v->rank - 1];
-	give(i, 0, q->dtype, rank, memcpy(dims_new(i, rank), out, rank * sizeof *out));
+	give(i, 0, q->dtype, rank, dims_copy(i, out, rank));
 }
 
 /* ---- layers ----------------------------------------------------------------------------------------------- */
@@ -99,7 +99,8 @@ void infer_embedding(Infer *i)
 	if (ids->dtype != GRAFT_DTYPE_i32 && ids->dtype != GRAFT_DTYPE_i64)
 		infer_fail(i, "%s, but ids must be i32 or i64", operand_text(i, 1));
 	Dim *dims = dims_new(i, ids->rank + 1);
-	memcpy(dims, ids->dims, ids->rank * sizeof *dims);
+	for (uint32_t k = 0; k < ids->rank; k++)
+		dims[k] = ids->dims[k];
 	dims[ids->rank] = table->dims[1];
 	give(i, 0, table->dtype, ids->rank + 1, dims);
 }
@@ -114,8 +115,7 @@ static const Type *normed(const Infer *i, uint32_t k, uint32_t w)
 		need_same_dtype(i, k, w);
 		if (weight->rank != 1)
 			infer_fail(i, "%s, but must have one axis", operand_text(i, w));
-		need_equal(i, weight->dims[0], operand_name(i, w), x->dims[x->rank - 1],
-		           arena_printf(&graph_job(i->g)->scratch, "the last axis of %s", operand_name(i, k)));
+		need_equal(i, k, "the last axis", x->dims[x->rank - 1], w, "the only axis", weight->dims[0]);
 	}
 	return x;
 }
@@ -130,8 +130,8 @@ void infer_fused_mla_dual_rms_norm(Infer *i)
 {
 	const Type *q = normed(i, 0, 1), *kv = normed(i, 2, 3);
 	need_same_dtype(i, 0, 2);
-	need_equal(i, dims_product(i->g, q->dims, q->rank - 1), "q without its last axis",
-	           dims_product(i->g, kv->dims, kv->rank - 1), "kv without its last axis");
+	need_equal(i, 0, "the number of rows", dims_product(i->g, q->dims, q->rank - 1),
+	           2, "the number of rows", dims_product(i->g, kv->dims, kv->rank - 1));
 	give_like(i, 0, q->dtype, q);
 	give_like(i, 1, kv->dtype, kv);
 }
@@ -141,7 +141,7 @@ static void check_angles(const Infer *i, uint32_t k, const Type *x, Dim half)
 	const Type *t = real(i, k);
 	need_rank(i, k, 1);
 	need_same_dtype(i, 1, k);
-	need_equal(i, t->dims[t->rank - 1], operand_text(i, k), half, "half the last axis of x");
+	need_equal(i, k, "the last axis", t->dims[t->rank - 1], 0, "half the last axis", half);
 	need_broadcasts_to(i, (Shape){ t->dims, t->rank - 1, k }, (Shape){ x->dims, x->rank - 1, 0 });
 }
 

@@ -1,13 +1,6 @@
 /* shape_view.c - shape rules of ops that move, cut and join but do not compute. */
 #include "infer.h"
 #include <inttypes.h>
-#include <string.h>
-
-static Dim *dims_copy(const Infer *i, const Type *x)
-{
-	Dim *dims = dims_new(i, x->rank);
-	return memcpy(dims, x->dims, x->rank * sizeof *dims);
-}
 
 /* ---- axes moved ------------------------------------------------------------------------------------------- */
 
@@ -16,7 +9,7 @@ void infer_transpose(Infer *i)
 	const Type *x = tensor(i, 0);
 	uint32_t a = need_axis(i, "axis0", node_attr(i->node, 0)->i, x->rank);
 	uint32_t b = need_axis(i, "axis1", node_attr(i->node, 1)->i, x->rank);
-	Dim *dims = dims_copy(i, x);
+	Dim *dims = dims_copy(i, x->dims, x->rank);
 	dims[a] = x->dims[b];
 	dims[b] = x->dims[a];
 	give(i, 0, x->dtype, x->rank, dims);
@@ -72,6 +65,18 @@ void infer_squeeze(Infer *i)
 
 /* ---- shapes changed --------------------------------------------------------------------------------------- */
 
+static const char *shape_text(const Infer *i, const Attr *shape)
+{
+	Text t = { .arena = &graph_job(i->g)->scratch };
+	text_puts(&t, "[");
+	for (uint32_t k = 0; k < shape->n; k++) {
+		text_puts(&t, k ? ", " : "");
+		dim_print(&t, shape->dims[k]);
+	}
+	text_puts(&t, "]");
+	return t.text;
+}
+
 void infer_expand(Infer *i)
 {
 	const Type *x = tensor(i, 0);
@@ -87,22 +92,10 @@ void infer_expand(Infer *i)
 		dims[k] = dim_is(want, -1) ? have : want;
 		Tri same = dim_is(have, 1) ? YES : dim_eq(i->g, have, dims[k]);
 		if (same != YES)
-			infer_fail(i, "axis %u of %s holds %s and shape[%u] is %s: the two %s%s", k - added, operand_name(i, 0), size_text(i, have), k,
-			           size_text(i, want), unequal(same), same == NO ? " and the first is not 1" : "");
+			infer_fail(i, "%s and does not expand to %s: %s and %s %s", operand_text(i, 0), shape_text(i, shape),
+			           size_text(i, have), size_text(i, want), unequal(same));
 	}
 	give(i, 0, x->dtype, shape->n, dims);
-}
-
-static const char *shape_text(const Infer *i, const Attr *shape)
-{
-	Text t = { .arena = &graph_job(i->g)->scratch };
-	text_puts(&t, "[");
-	for (uint32_t k = 0; k < shape->n; k++) {
-		text_puts(&t, k ? ", " : "");
-		dim_print(&t, shape->dims[k]);
-	}
-	text_puts(&t, "]");
-	return t.text;
 }
 
 /* What -1 stands for: the elements there are over those the other sizes make. */
@@ -112,8 +105,9 @@ static Dim open_size(const Infer *i, Dim have, Dim rest, const Attr *shape)
 	if (dim_is(rest, 0))
 		infer_fail(i, "-1 in the shape %s could be any size, because the others make 0 elements", shape_text(i, shape));
 	if (!dim_divide(i->g, have, rest, &size))
-		infer_fail(i, "%s, which has %s elements, and the sizes beside the -1 in %s make %s, which is not known to divide that",
-		           operand_text(i, 0), size_text(i, have), shape_text(i, shape), size_text(i, rest));
+		infer_fail(i, "%s, so it has %s elements, which %s (the sizes beside -1 in %s) %s divide", operand_text(i, 0),
+		           size_text(i, have), size_text(i, rest), shape_text(i, shape),
+		           dim_is_const(have) && dim_is_const(rest) ? "does not" : "is not known to");
 	return size;
 }
 
@@ -129,13 +123,14 @@ void infer_reshape(Infer *i)
 			infer_fail(i, "the shape %s has more than one -1", shape_text(i, shape));
 		open = dim_is(shape->dims[k], -1) ? k : open;
 	}
+	give(i, 0, x->dtype, shape->n, dims);                 /* before the products, so that they fit */
 	Dim have = dims_product(i->g, x->dims, x->rank), want = dims_product(i->g, dims, shape->n);
 	if (open >= 0)
 		dims[open] = open_size(i, have, want, shape);
 	Tri same = open >= 0 ? YES : dim_eq(i->g, have, want);
 	if (same != YES)
-		infer_fail(i, "%s, which has %s elements, and the shape %s makes %s: the two %s", operand_text(i, 0), size_text(i, have),
-		           shape_text(i, shape), size_text(i, want), unequal(same));
+		infer_fail(i, "%s, so it has %s elements, and the shape %s has %s: the two %s", operand_text(i, 0),
+		           size_text(i, have), shape_text(i, shape), size_text(i, want), unequal(same));
 	give(i, 0, x->dtype, shape->n, dims);
 }
 
@@ -145,7 +140,7 @@ void infer_reshape(Infer *i)
 static void give_piece(const Infer *i, uint32_t k, uint32_t axis, Dim size)
 {
 	const Type *x = tensor(i, 0);
-	Dim *dims = dims_copy(i, x);
+	Dim *dims = dims_copy(i, x->dims, x->rank);
 	dims[axis] = size;
 	give(i, k, x->dtype, x->rank, dims);
 }
@@ -159,8 +154,8 @@ void infer_narrow(Infer *i)
 	const Dim part[] = { start, length };
 	for (int k = 0; k < 2; k++)
 		if (dim_le(i->g, zero, part[k]) != YES)
-			infer_fail(i, "%s is %s, which is %s negative", what[k], size_text(i, part[k]),
-			           dim_le(i->g, zero, part[k]) == NO ? "" : "not known not to be");
+			infer_fail(i, "%s is %s, which is not %sat least 0", what[k], size_text(i, part[k]),
+			           dim_is_const(part[k]) ? "" : "known to be ");
 	Tri fits = dim_le(i->g, length, size);
 	if (fits == YES)
 		fits = dim_le(i->g, start, dim_sub(i->g, size, length));
@@ -175,8 +170,6 @@ static Dim clamped(const Infer *i, const char *what, Dim at, Dim size)
 {
 	Graph *g = i->g;
 	Dim zero = dim_const(0);
-	if (dim_is(at, DIM_MAX))
-		return size;
 	Tri front = dim_le(g, zero, at);
 	if (front == UNKNOWN)
 		infer_fail(i, "%s is %s, which is not known to be negative or not", what, size_text(i, at));
@@ -224,15 +217,15 @@ static void check_piece(const Infer *i, uint32_t k, uint32_t axis)
 	const Type *first = tensor(i, 0), *x = tensor(i, k);
 	if (x->rank != first->rank)
 		infer_fail(i, "%s and %s, but they must have one rank", operand_text(i, 0), operand_text(i, k));
-	if (x->dtype != first->dtype && (graft_dtype_size(x->dtype) == 1 || graft_dtype_size(first->dtype) == 1)) {
+	if (x->dtype != first->dtype) {                       /* it will be cast */
 		number(i, 0);
 		number(i, k);
 	}
 	for (uint32_t d = 0; d < x->rank; d++) {
 		Tri same = d == axis ? YES : dim_eq(i->g, x->dims[d], first->dims[d]);
 		if (same != YES)
-			infer_fail(i, "%s and %s: %s and %s at axis %u %s", operand_text(i, 0), operand_text(i, k), size_text(i, first->dims[d]),
-			           size_text(i, x->dims[d]), d, unequal(same));
+			infer_fail(i, "%s and %s: %s and %s at axis %u %s", operand_text(i, 0), operand_text(i, k),
+			           size_text(i, first->dims[d]), size_text(i, x->dims[d]), d, unequal(same));
 	}
 }
 
@@ -245,7 +238,7 @@ void infer_concat(Infer *i)
 		check_piece(i, k, axis);
 		sum = dim_add(i->g, sum, i->node->in[k].value->type.dims[axis]);
 	}
-	Dim *dims = dims_copy(i, x);
+	Dim *dims = dims_copy(i, x->dims, x->rank);
 	dims[axis] = sum;
 	give(i, 0, promoted(i), x->rank, dims);
 }
