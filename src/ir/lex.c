@@ -234,7 +234,7 @@ static char *unescape(const Lexer *l, const char **s, char *out)
 			return out;
 		}
 	}
-	fail_byte(l, *s, "no such escape: the ones there are: \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX");
+	fail_byte(l, *s, "no escape begins like this; there are \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX");
 }
 
 /* The quote that ends the string, so that what it means can have its room at once. */

@@ -10,7 +10,8 @@ typedef struct Parser {
 	Lexer lex;
 	Graph *g;
 	Arena *arena;                         /* for what is read: the job's when the graph copies it, else the graph's */
-	Token place;                          /* what an error from outside this file is about */
+	Token place;                          /* what an error from outside this file is about; ... */
+	const char *size;                     /* ... while one is read, how far a size was understood; else NULL */
 
 	/* The statement being read; the arrays are used again by the next. */
 	Value **in;
@@ -84,12 +85,13 @@ static Value *defined_value(Parser *p, const Token *t)
 static Dim parse_dim(Parser *p)
 {
 	const Token *t = &p->lex.tok;
-	const char *s = t->at;
 	if (t->kind != TOK_INT && t->kind != TOK_NAME && t->punct != '(' && t->punct != '-')
 		lex_fail_wanted(&p->lex, "a size: an integer, a symbol or an expression like 2*T");
 	p->place = *t;
-	Dim d = dim_parse(p->g, &s, p->lex.line_end);
-	lex_seek(&p->lex, s);
+	p->size = t->at;
+	Dim d = dim_parse(p->g, &p->size, p->lex.line_end);
+	lex_seek(&p->lex, p->size);
+	p->size = NULL;
 	return d;
 }
 
@@ -396,6 +398,9 @@ static Value *parse_operand(Parser *p)
 	if (!is_text(&t))
 		lex_fail_wanted(&p->lex, "an operand: the name of a value, a number, true, false or none");
 	lex_next(&p->lex);
+	if (lex_is(&p->lex, '('))
+		lex_fail(&p->lex, &t, GRAFT_E_SYNTAX, "an operand is the name of a value; write the call of '%.100s' as a node of its own",
+		         token_text(p->arena, &t));
 	return token_is_word(&t, "none") ? NULL : defined_value(p, &t);
 }
 
@@ -591,7 +596,7 @@ static void parse_head(Parser *p)
 {
 	skip_lines(p);
 	if (!lex_is_word(&p->lex, "graph"))
-		lex_fail_wanted(&p->lex, "'graph' and its name: the first line of the notation");
+		lex_fail_wanted(&p->lex, "the first line, 'graph' and a name");
 	lex_next(&p->lex);
 	Token name = want_name(p, "the graph's name after 'graph'");
 	p->g->name = token_text(&p->g->arena, &name);
@@ -614,17 +619,23 @@ static void parse_all(Job *job, void *arg)
 		parse_statement(p);
 }
 
-/* An error that comes from outside (a shape rule, the table of names) knows no place: it gets the statement's. */
+/* An error from outside (a shape rule, the table of names) knows no place: it gets the statement's. */
+_Noreturn static void fail_with_place(Job *job, const Source *s, const graft_error *err)
+{
+	const Parser *p = &s->p;
+	if (err->line > 0 || err->status == GRAFT_E_NOMEM)
+		fail_again(job, err);
+	fail_in(job, err->status, s->file, p->place.line, p->size ? (int)(p->size - p->lex.line_start) + 1 : p->place.column,
+	        *err->path ? err->path : NULL, "%s", err->message);
+}
+
 Graph *graph_parse_text(Job *job, graft_context *ctx, const char *text, size_t size, const char *file)
 {
 	graft_error err;
 	Source s = { .p.g = graph_new(job, ctx, ""), .text = text, .file = file, .size = size };
 	if (file)
 		s.p.g->file = arena_strdup(&s.p.g->arena, file);
-	if (guarded(context_allocator(ctx), parse_all, &s, &err)) {
-		if (err.line == 0 && err.status != GRAFT_E_NOMEM)
-			fail_in(job, err.status, file, s.p.place.line, s.p.place.column, *err.path ? err.path : NULL, "%s", err.message);
-		fail_again(job, &err);
-	}
+	if (guarded(context_allocator(ctx), parse_all, &s, &err))
+		fail_with_place(job, &s, &err);
 	return s.p.g;
 }

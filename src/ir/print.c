@@ -156,9 +156,7 @@ void node_print(Text *t, const Node *n)
 
 static void symbol_print(Text *t, const Symbol *s)
 {
-	text_puts(t, "symbol ");
-	name_print(t, s->name);
-	text_printf(t, " in [%" PRId64 ", ", s->min);
+	text_printf(t, "symbol %s in [%" PRId64 ", ", s->name, s->min);
 	if (s->max == DIM_MAX)
 		text_puts(t, "inf]\n");
 	else
@@ -225,11 +223,11 @@ uint64_t graph_fingerprint(Graph *g, Arena *scratch)
 
 typedef struct Dot {
 	Text *t;
-	Text part;                            /* what goes into the next pair of quotes */
+	Text part;                            /* notation on its way into a pair of quotes */
 	uint64_t n_asserts;
 } Dot;
 
-/* Writes the part in quotes; `fields` keeps the | and {} that separate the fields of a record apart from those in a field. */
+/* What Graphviz would take for the end of a string, or for the fields of a record. */
 static void dot_escape(Text *t, const char *s)
 {
 	for (; *s; s++) {
@@ -246,10 +244,16 @@ static void dot_flush(Dot *d)
 	d->part.size = 0;
 }
 
+static void dot_name(Dot *d, const char *name)
+{
+	name_print(&d->part, name);
+	dot_flush(d);
+}
+
 static void dot_id(Dot *d, char kind, const char *name)
 {
 	text_printf(d->t, "\"%c:", kind);
-	dot_escape(d->t, name);
+	dot_name(d, name);
 	text_puts(d->t, "\"");
 }
 
@@ -324,8 +328,7 @@ static void dot_output(Dot *d, const Output *o)
 	text_puts(d->t, "\t");
 	dot_id(d, 'o', o->name);
 	text_puts(d->t, " [label=\"");
-	name_print(&d->part, o->name);
-	dot_flush(d);
+	dot_name(d, o->name);
 	text_puts(d->t, "\", shape=ellipse, peripheries=2]\n");
 	dot_tail(d, o->use.value);
 	dot_id(d, 'o', o->name);
@@ -336,7 +339,7 @@ void graph_print_dot(Graph *g, Text *t)
 {
 	Dot d = { .t = t, .part = { .arena = &graph_job(g)->scratch } };
 	text_puts(t, "digraph \"");
-	dot_escape(t, g->name);
+	dot_name(&d, g->name);
 	text_puts(t, "\" {\n\tnode [shape=record, fontname=monospace]\n\tedge [fontname=monospace]\n");
 	dot_values(&d, g->inputs, g->n_inputs, "shape=ellipse");
 	dot_values(&d, g->params, g->n_params, "shape=box, style=filled, fillcolor=lightgrey");
