@@ -6,7 +6,7 @@
 # A case:
 #
 #     === its name
-#     % bind T=3                       what the numeric check binds symbols to; % no-numeric: reason and % no-roundtrip: reason
+#     % bind T=3 S=4                   what the numeric check binds symbols to; % no-numeric: reason and % no-roundtrip: reason
 #     $ graft opt - --passes dce       leave a check out. Command lines of sh; the first that fails ends the case
 #     standard input of the first command
 #     ---
@@ -21,7 +21,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 root=$(dirname "$here")
-graft=$root/build/graft packs=$root/build/packs bless=0
+graft=$root/build/check/graft packs=$root/build/packs bless=0
 
 die() { echo "golden.sh: $*" >&2; exit 2; }
 
@@ -96,10 +96,14 @@ function options(line,    n, word, i, kept)
 }
 !reading { next }
 $0 == "---" { reading = 0; next }
-reading == 1 && /^% bind / { sub(/^% bind /, ""); bind = bind " --bind " $0; next }
+reading == 1 && /^% bind / {
+	for (i = 3; i <= NF; i++)
+		bind = bind " --bind " $i
+	next
+}
 reading == 1 && /^% no-numeric: / { no_numeric = 1; next }
 reading == 1 && /^% no-roundtrip: / { no_roundtrip = 1; next }
-reading == 1 && /^% / { print "exit 2 # golden.sh knows no such line: " $0 > (dir "/cmds"); next }
+reading == 1 && /^% / { print "echo golden.sh: no such line with % >&2; exit 2" > (dir "/cmds"); next }
 reading == 1 && /^\$ / {
 	cmd = substr($0, 3)
 	print (n_cmds++ ? "</dev/null " : "") cmd > (dir "/cmds")

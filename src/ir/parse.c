@@ -633,8 +633,6 @@ Graph *graph_parse_text(Job *job, graft_context *ctx, const char *text, size_t s
 {
 	graft_error err;
 	Source s = { .p.g = graph_new(job, ctx, ""), .text = text, .file = file, .size = size };
-	if (file)
-		s.p.g->file = arena_strdup(&s.p.g->arena, file);
 	if (guarded(context_allocator(ctx), parse_all, &s, &err))
 		fail_with_place(job, &s, &err);
 	return s.p.g;
