@@ -1,6 +1,7 @@
 /* arena.c - chunks, undo lists, and growing text. */
 #include "arena.h"
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -224,7 +225,7 @@ void text_f64(Text *t, double v)
 		text_puts(t, v > 0 ? "inf" : "-inf");
 		return;
 	}
-	for (int digits = 15; digits <= 17; digits++) {
+	for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
 		snprintf(s, sizeof s, "%.*g", digits, v);
 		if (strtod(s, NULL) == v)
 			break;
