@@ -3,6 +3,7 @@
 #define GRAFT_IO_H
 
 #include "../ir/graph.h"
+#include "json.h"
 
 /* A whole file, mapped (or read, when it is not a regular file); "-" is standard input. Lives until the arena's end. */
 typedef struct Bytes { const char *data; size_t size; } Bytes;
@@ -15,9 +16,6 @@ void file_write(Job *job, const char *path, const char *data, size_t size);
 Graph *graph_parse_json(Job *job, graft_context *ctx, const char *text, size_t size, const char *file);
 void graph_print_json(Graph *g, Text *t);
 
-/* JSON without cJSON's holes: the text is checked strictly first (grammar, UTF-8, control characters, numbers, depth, duplicate keys), numbers keep their
- * lexemes, and errors know their place. Config and caps files are read through this too. */
-typedef struct Json Json;                               /* borrowed from the arena given */
-Json *json_parse(Arena *a, const char *text, size_t size, const char *file);
+/* Strict JSON with places, for config and caps files too: json.h. */
 
 #endif
