@@ -3,7 +3,6 @@
  * cJSON is used for structure and for the text of strings. Its numbers are not: they are doubles. It keeps one static record of its last
  * error, which nothing here reads; and since the text was checked, the only way left for it to fail is memory.
  */
-#define _GNU_SOURCE
 #include "json.h"
 #include <assert.h>
 #include <cjson/cJSON.h>

@@ -69,7 +69,7 @@ _Noreturn void json_fail(Json v, graft_status status, const char *fmt, ...) __at
 _Noreturn void json_fail_key(Json member, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void json_fail_keys(Json member, const char *key, const char *const *keys, size_t n);   /* no such key; these are */
 
-/* Line and column (in characters, from 1) and path ("$.nodes[3].attrs.eps") of a place; of the key of a member if of_key. */
+/* Line and column (in bytes, from 1) and path ("$.nodes[3].attrs.eps") of a place; of the key of a member if of_key. */
 typedef struct JsonPlace { int line, column; const char *path; } JsonPlace;
 JsonPlace json_place(const JsonText *t, const char *at, bool of_key, Arena *into);
 

@@ -67,16 +67,18 @@ static void print_frame(Text *t, const Frame *f)
 	text_printf(t, is_plain(f->key + 1, n) ? ".%.*s%s" : "[\"%.*s%s\"]", (int)n, f->key + 1, cut);
 }
 
-/* Columns count characters, not bytes. */
+static int clamp(uint64_t n)
+{
+	return n < INT32_MAX ? (int)n : INT32_MAX;
+}
+
 static void count_lines(const char *p, const char *at, JsonPlace *out)
 {
-	uint64_t line = 1, column = 1;
+	uint64_t line = 1;
 	for (const char *nl; (nl = memchr(p, '\n', (size_t)(at - p))); p = nl + 1)
 		line++;
-	for (; p < at; p++)
-		column += (*p & 0xc0) != 0x80;
-	out->line = line < INT32_MAX ? (int)line : INT32_MAX;
-	out->column = column < INT32_MAX ? (int)column : INT32_MAX;
+	out->line = clamp(line);
+	out->column = clamp((uint64_t)(at - p) + 1);
 }
 
 JsonPlace json_place(const JsonText *t, const char *at, bool of_key, Arena *into)
