@@ -58,11 +58,6 @@ static double read_nonfinite(Json v)
 	return values[json_word(v, nonfinite, COUNT(nonfinite))];
 }
 
-static bool is_number(Json v)
-{
-	return json_kind(v) == JSON_INT || json_kind(v) == JSON_FLOAT;
-}
-
 /* {"literal": "inf"}: a float that JSON has no number for */
 static Attr read_literal(Json v)
 {
