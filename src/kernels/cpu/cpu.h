@@ -9,7 +9,11 @@
 
 #include <graft/plugin.h>
 
-/* One declaration per row that computes; a VIEW or an ASSERTS row runs nothing (pack.c). */
+/* The built-in pack: one kernel per row that computes, its limits as plugin.h has them (cpu_pack.c). */
+struct Arena;
+const graft_pack *cpu_pack(struct Arena *a);
+
+/* One declaration per row that computes; a VIEW or an ASSERTS row runs nothing. */
 #define OP(name, family, in, out, effect, ...) DECLARE_##effect(name)
 #define DECLARE_PURE(name) int cpu_##name(const graft_launch *l);
 #define DECLARE_MAYBE_VIEW(name) DECLARE_PURE(name)

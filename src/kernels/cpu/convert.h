@@ -1,0 +1,143 @@
+/* convert.h - element types: single values, and runs of values to and from the three types that kernels compute in.
+ *
+ *   f32   f8, f16, bf16, f32       f64   f64       i64   bool and integers, wrapping as two's complement
+ *
+ * Narrowing rounds to nearest even, once, and keeps NaN; f64 and i64 reach f16, bf16 and f8 through f32, as torch has it.
+ * Floats become integers towards zero, saturating, NaN becoming 0; integers become narrower ones by their low bits.
+ * A stored bool is true when it is not 0. Memory need not be aligned. Strides count elements.
+ */
+#ifndef GRAFT_CONVERT_H
+#define GRAFT_CONVERT_H
+
+#include <graft/graft.h>
+#include <string.h>
+
+static inline uint32_t f32_bits(float v)
+{
+	uint32_t u;
+	memcpy(&u, &v, sizeof u);
+	return u;
+}
+
+static inline float f32_from_bits(uint32_t u)
+{
+	float v;
+	memcpy(&v, &u, sizeof v);
+	return v;
+}
+
+/* A choice without a branch, so that loops over it become vector code. */
+static inline uint32_t choose(int condition, uint32_t yes, uint32_t no)
+{
+	uint32_t mask = 0u - (uint32_t)condition;
+	return (yes & mask) | (no & ~mask);
+}
+
+static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h << 16); }
+
+static inline uint16_t f32_to_bf16(float v)
+{
+	uint32_t u = f32_bits(v), even = u >> 16 & 1;
+	return (uint16_t)choose((u & 0x7fffffffu) > 0x7f800000u, u >> 16 | 0x40, (u + 0x7fff + even) >> 16);
+}
+
+/* The magnitude bits of |v| (as float32 bits) in a format with m mantissa bits: to nearest even, the exponent unbounded
+ * above. Below the least normal number, adding 2^k makes the float adder round at the format's last place. */
+static inline uint32_t narrow(uint32_t a, unsigned m, unsigned bias)
+{
+	unsigned shift = 23 - m;
+	uint32_t normal = (a + (1u << (shift - 1)) - 1 + (a >> shift & 1)) >> shift;
+	uint32_t place = (127 + 1 - bias - m + 23) << 23;
+	uint32_t below = f32_bits(f32_from_bits(a) + f32_from_bits(place)) - place;
+	return choose(a < (127 + 1 - bias) << 23, below, normal - ((127 - bias) << m));
+}
+
+/* The reverse, for finite values. */
+static inline float widen(uint32_t sign, uint32_t a, unsigned m, unsigned bias)
+{
+	float unit = f32_from_bits((127 + 1 - bias - m) << 23);
+	uint32_t below = f32_bits((float)(int32_t)a * unit);
+	return f32_from_bits(sign | choose(a < 1u << m, below, (a << (23 - m)) + ((127 - bias) << 23)));
+}
+
+static inline float f16_to_f32(uint16_t h)
+{
+	uint32_t a = h & 0x7fffu, sign = (uint32_t)(h & 0x8000) << 16;
+	uint32_t finite = f32_bits(widen(sign, a, 10, 15));
+	return f32_from_bits(choose(a >= 0x7c00, sign | 0x7f800000u | a << 13, finite));
+}
+
+static inline uint16_t f32_to_f16(float v)
+{
+	uint32_t u = f32_bits(v), a = u & 0x7fffffffu, h = narrow(a, 10, 15);
+	h = choose(a > 0x7f800000u, 0x7e00u | (a >> 13 & 0x3ff), choose(a >= 0x477ff000u, 0x7c00, h));
+	return (uint16_t)((u >> 16 & 0x8000u) | h);
+}
+
+float f8e4m3fn_to_f32(uint8_t b);
+float f8e4m3fnuz_to_f32(uint8_t b);
+float f8e5m2_to_f32(uint8_t b);
+uint8_t f32_to_f8e4m3fn(float v);             /* beyond 464: NaN, the format has no infinity */
+uint8_t f32_to_f8e4m3fnuz(float v);           /* from 248 on: NaN; -0.0 becomes 0.0 */
+uint8_t f32_to_f8e5m2(float v);
+
+/* exp(v) within 1 ulp, denormal results included; plain arithmetic, so that loops over it become vector code. */
+static inline float exp_f32(float v)
+{
+	const float magic = 12582912.0f;      /* 1.5 * 2^23: adding it rounds to an integer */
+	v = v > 89.0f ? 89.0f : v;
+	v = v < -104.0f ? -104.0f : v;
+	float t = v * 1.44269504f + magic;
+	float k = t - magic;
+	float r = v - k * 0.693359375f - k * -2.12194440e-4f;
+	float p = 1.0f / 5040;
+	p = p * r + 1.0f / 720;
+	p = p * r + 1.0f / 120;
+	p = p * r + 1.0f / 24;
+	p = p * r + 1.0f / 6;
+	p = p * r + 0.5f;
+	p = p * r * r + r + 1.0f;
+	int32_t n = (int32_t)(f32_bits(t) - f32_bits(magic)), half = n >> 1;
+	uint32_t a = (uint32_t)half + 127, b = (uint32_t)n - (uint32_t)half + 127;
+	return p * f32_from_bits(a << 23) * f32_from_bits(b << 23);
+}
+
+typedef enum Class { CLASS_F32, CLASS_F64, CLASS_I64 } Class;
+
+static inline bool dtype_ok(int dtype) { return dtype >= 0 && dtype < GRAFT_DTYPE_COUNT; }
+static inline bool dtype_integer(int dtype) { return dtype <= GRAFT_DTYPE_i64; }
+
+static inline Class class_of(int dtype)
+{
+	return dtype_integer(dtype) ? CLASS_I64 : dtype == GRAFT_DTYPE_f64 ? CLASS_F64 : CLASS_F32;
+}
+
+/* n elements at from, of any dtype, as dense f32, f64 or i64; and back. */
+void load_f32(float *to, int dtype, const void *from, int64_t stride, int64_t n);
+void load_f64(double *to, int dtype, const void *from, int64_t stride, int64_t n);
+void load_i64(int64_t *to, int dtype, const void *from, int64_t stride, int64_t n);
+void store_f32(int dtype, void *to, int64_t stride, const float *from, int64_t n);
+void store_f64(int dtype, void *to, int64_t stride, const double *from, int64_t n);
+void store_i64(int dtype, void *to, int64_t stride, const int64_t *from, int64_t n);
+
+/* The run itself where it is dense, aligned and of that type already; else loaded into room. */
+const float *fetch_f32(float *room, int dtype, const void *from, int64_t stride, int64_t n);
+const double *fetch_f64(double *room, int dtype, const void *from, int64_t stride, int64_t n);
+const int64_t *fetch_i64(int64_t *room, int dtype, const void *from, int64_t stride, int64_t n);
+
+/* Where to compute a run that goes to `to`: there, if it can be, else room; what was computed in room is stored. */
+static inline bool placed(int dtype, int class_dtype, const void *to, int64_t stride)
+{
+	return dtype == class_dtype && stride == 1 && (uintptr_t)to % graft_dtype_size((graft_dtype)dtype) == 0;
+}
+
+/* Rounds to the values that dtype (f16, bf16, f8) has; f32 and wider stay as they are. */
+void round_f32(int dtype, float *v, int64_t n);
+
+enum { RUN = 512 };                           /* longest run that kernels take in one step; a multiple of LANES */
+enum { LANES = 16 };                          /* partial sums, in a fixed order */
+
+/* n elements from one dtype to another; runs may be the same but must not overlap otherwise. */
+void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride, int64_t n);
+
+#endif

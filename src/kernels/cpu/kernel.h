@@ -1,0 +1,77 @@
+/* kernel.h - what the reference kernels share: refusals, operands, walks over strided tensors, threads.
+ *
+ *   Walk    a nest of loops over up to WALK_TENSORS tensors at once. Axes of size 1 are left out and axes that are
+ *           one axis in every tensor are joined, so that the innermost runs are as long as they can be.
+ */
+#ifndef GRAFT_KERNEL_H
+#define GRAFT_KERNEL_H
+
+#include "convert.h"
+#include "cpu.h"
+
+/* Fills the launch's message; returns status. Only from the thread that launched. */
+int launch_fail(const graft_launch *l, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* What a kernel must have before it looks at anything: in_min..in_max operands, n_out results, n_attr attributes, a host, and tensors
+ * with a dtype and a rank, each operand in it that is not optional. Returns 0 or a status. */
+int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n_attr);
+
+/* Operand i, or NULL when it is optional and missing. */
+static inline const graft_tensor *operand(const graft_launch *l, int i)
+{
+	return i < l->n_in && l->in[i].dtype != GRAFT_DTYPE_COUNT ? &l->in[i] : NULL;
+}
+
+static inline int64_t item_size(const graft_tensor *t) { return (int64_t)graft_dtype_size((graft_dtype)t->dtype); }
+int64_t tensor_size(const graft_tensor *t);   /* elements */
+bool same_shape(const graft_tensor *a, const graft_tensor *b);
+bool tensor_dense(const graft_tensor *t);     /* row-major without gaps */
+
+/* The same tensor without its last `n` axes. Shape and stride are borrowed. */
+graft_tensor tensor_front(const graft_tensor *t, int32_t n);
+
+/* Scratch for n items, or NULL when there is none or n * size does not fit; the caller refuses with no_scratch. */
+void *scratch(const graft_launch *l, int64_t n, size_t size);
+int no_scratch(const graft_launch *l, int64_t n, size_t size);
+
+enum { WALK_TENSORS = 5 };
+
+typedef struct Walk {
+	int32_t rank, n;                      /* axes, tensors */
+	int64_t size;                         /* elements walked over; 0 when an axis has none */
+	char *base[WALK_TENSORS];
+	int64_t item[WALK_TENSORS];           /* bytes */
+	int64_t shape[GRAFT_MAX_RANK];
+	int64_t stride[GRAFT_MAX_RANK][WALK_TENSORS];
+} Walk;
+
+/* Over the axes of `over`, which is its first tensor. */
+void walk_begin(Walk *w, const graft_tensor *over);
+/* One more tensor, broadcast to the first; false when its shape does not do that. */
+bool walk_add(Walk *w, const graft_tensor *t);
+/* An empty nest over the same tensors, to which axes are added from the outermost inwards. */
+void walk_axis(Walk *w, int64_t size, const int64_t *strides);
+void walk_join(Walk *w);                      /* after the last axis and tensor */
+
+/* Called with n >= 1 elements in each tensor: at[i] is the first, stride[i] elements lie between neighbours. */
+typedef void (*walk_fn)(void *arg, char *const *at, const int64_t *stride, int64_t n);
+
+/* Elements begin..end in row-major order, in runs of at most `most`. */
+void walk_range(const Walk *w, int64_t begin, int64_t end, int64_t most, walk_fn fn, void *arg);
+
+/* All of them, on several threads; `cost` is the work of one element in simple operations. */
+void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t cost, walk_fn fn, void *arg);
+
+/* Pieces of [0, n) on several threads where that is worth it. */
+void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
+
+/* Of n numbers (softmax.c): the greatest, NaN passed over, -inf for none; v = exp(v - max), and their sum. */
+float max_run_f32(const float *v, int64_t n);
+double max_run_f64(const double *v, int64_t n);
+float exp_run_f32(float *v, float max, int64_t n);
+double exp_run_f64(double *v, double max, int64_t n);
+
+/* y = x, converted and broadcast (copy.c). */
+int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x);
+
+#endif
