@@ -25,13 +25,23 @@ static void add_trouble(Troubles *t, Arena *a, const Node *n, const char *reason
 	t->v[t->n++] = (Trouble){ n->name, node_label(n), reason, 1 };
 }
 
-_Noreturn static void report(const graft_plan *p, const Troubles *t)
+static void report(Job *job, const Troubles *t)
 {
-	Text text = { .arena = &p->arena.job->scratch };
+	Text text = { .arena = &job->scratch };
 	for (size_t i = 0; i < t->n; i++)
 		text_printf(&text, "%s%s (%s%s): %s", i ? "; " : "", t->v[i].op, t->v[i].first,
 		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "", t->v[i].reason);
-	fail(p->arena.job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
+	if (t->n)
+		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
+}
+
+void bind_refuse_unknown(Job *job, const Graph *g)
+{
+	Troubles t = { 0 };
+	for (const Node *n = g->first; n; n = n->next)
+		if (op_code(n->op) == OP_unknown)
+			add_trouble(&t, &job->scratch, n, "not an op of graft's, see `graft ops`");
+	report(job, &t);
 }
 
 /* ---- operands ---------------------------------------------------------------------------------------------- */
@@ -253,6 +263,5 @@ void bind_nodes(graft_plan *p)
 				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op, before.v[i].n,
 				          before.v[i].reason);
 	}
-	if (t.n)
-		report(p, &t);
+	report(p->arena.job, &t);
 }

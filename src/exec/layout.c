@@ -318,7 +318,7 @@ static bool view_strides(View *v)
 	case OP_unsqueeze: view_unsqueeze(v); return true;
 	case OP_squeeze: view_squeeze(v); return true;
 	case OP_reshape: return view_reshape(v);
-	default: assert(!"a row of ops.def with effect VIEW needs its strides here"); return false;
+	default: assert(false && "a row of ops.def with effect VIEW needs its strides here"); return false;
 	}
 }
 

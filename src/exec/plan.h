@@ -62,7 +62,7 @@ typedef struct PlanSpec {
 struct graft_plan {
 	Arena arena;
 	graft_context *ctx;
-	const graft_allocator *mem;
+	graft_plan **tie;                     /* set while a job still owns the plan */
 	PlanSpec spec;
 	Graph *g;                             /* the plan's own copy, every size a number */
 	const Alias *alias;                   /* of g; while the plan is made */
@@ -91,11 +91,12 @@ struct graft_plan {
 graft_plan *plan_make(Job *job, graft_graph *g, const PlanSpec *spec);       /* the job's until plan_release */
 graft_plan *plan_release(graft_plan *p);
 PlanSpec plan_spec(Job *job, const graft_plan_options *options, const graft_tensors *inputs);   /* checks what it was given */
+void options_read(Job *job, void *to, size_t size, const void *from, size_t found);         /* a struct that begins with its size */
 void plan_note(graft_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void *plan_block(Arena *a, size_t size);      /* memory that is not cleared, 64-byte aligned, until the arena's end */
 const Slot *plan_slot(const graft_plan *p, const Value *v);                  /* v of p->g; NULL: it has none */
 
-/* symbols.c: g with every symbol replaced by the value that `bind` and the shapes of what is given say. `given` holds a tensor, or NULL, for each
+/* symbols.c: a copy of g (graph_free) with every symbol replaced by the value that `bind` and the shapes of what is given say. `given` holds a tensor, or NULL, for each
  * input, then each param. */
 Graph *symbols_bind(Job *job, Graph *g, const char *const *bind, const graft_tensor *const *given);
 
@@ -106,8 +107,10 @@ const char *given_kind(const Value *v);       /* "input" or "param" */
 void supply_find(graft_plan *p, const Graph *g);       /* p->given: what the caller and the weights file have */
 void supply_rest(graft_plan *p);              /* the rest of p->given by random, or fails naming all that is missing */
 
-/* random.c: fills a dense tensor from its name and the seed; the value says what the data are for. */
-void random_fill(graft_plan *p, const Value *v, const graft_tensor *t);
+/* random.c: what the graph does with values, by Value.id, and numbers that suit that, into a dense tensor. */
+typedef struct Purpose Purpose;
+const Purpose *random_purposes(const Graph *g, Arena *into);
+void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Purpose *purposes);
 
 /* layout.c */
 graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size);   /* dense, without data; fails when it is too large */
@@ -120,6 +123,7 @@ bool tensor_dense(const graft_tensor *t);
 int64_t tensor_count(const graft_tensor *t);                  /* elements; the plan has checked that it fits */
 
 /* bind.c */
+void bind_refuse_unknown(Job *job, const Graph *g);           /* fails with GRAFT_E_UNSUPPORTED naming all unknown ops */
 void bind_nodes(graft_plan *p);               /* slots and steps for everything; fails with GRAFT_E_UNSUPPORTED naming all that cannot run */
 uint32_t bind_copy(graft_plan *p, uint32_t from, const char *label);         /* a dense copy of a slot, and the step that makes it */
 

@@ -129,13 +129,13 @@ static const graft_tensor *borrow(const graft_plan *like, const Value *v)
 	return like->random[i] ? like->given[i] : NULL;
 }
 
-static const graft_tensor *make_random(graft_plan *p, const Value *v)
+static const graft_tensor *make_random(graft_plan *p, const Value *v, const Purpose *purposes)
 {
 	size_t size;
 	graft_tensor *t = NEW(&p->arena, graft_tensor);
 	*t = tensor_of(p, v->name, &v->type, &size);
 	t->data = plan_block(&p->arena, size);
-	random_fill(p, v, t);
+	random_fill(p, v, t, purposes);
 	return t;
 }
 
@@ -145,12 +145,13 @@ void supply_rest(graft_plan *p)
 		report_missing(p);
 	if (p->weights_trouble)
 		plan_note(p, "%s", p->weights_trouble);
+	const Purpose *purposes = random_purposes(p->g, &p->arena.job->scratch);
 	for (uint32_t i = 0; i < n_given(p->g); i++) {
 		if (p->given[i])
 			continue;
 		p->given[i] = borrow(p->spec.like, given_value(p->g, i));
 		if (!p->given[i])
-			p->given[i] = make_random(p, given_value(p->g, i));
+			p->given[i] = make_random(p, given_value(p->g, i), purposes);
 		p->random[i] = true;
 	}
 }
