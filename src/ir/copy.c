@@ -1,19 +1,29 @@
-/* copy.c - a copy of a graph, or of some of its nodes, that shares nothing with it. */
+/* copy.c - a copy of a graph, or of some of its nodes, that shares nothing with it; as it is, or with its symbols bound. */
 #include "graph.h"
 #include <string.h>
 
 /* Values by id in the new graph, and dims by way of their text, the last one kept because neighbours tend to be equal. */
-typedef struct Copy { Graph *to; Arena *scratch; Value **value; Dim last_from, last_to; } Copy;
+typedef struct Copy { Graph *to; Arena *scratch; Value **value; const int64_t *bindings; Dim last_from, last_to; } Copy;
+
+static Dim copy_poly(Copy *c, Dim d)
+{
+	int64_t value;
+	Text t = { .arena = c->scratch };
+	dim_print(&t, d);
+	const char *s = t.text;
+	if (!c->bindings)
+		return dim_parse(c->to, &s, s + t.size);
+	if (!dim_eval(d, c->bindings, &value))
+		fail(graph_job(c->to), GRAFT_E_DATA, "the size %s cannot be worked out: a symbol has no value, or the result is too large", s);
+	return dim_const(value);
+}
 
 static Dim copy_dim(Copy *c, Dim d)
 {
 	if (dim_is_const(d))
 		return d;
 	if (!dim_same(d, c->last_from)) {
-		Text t = { .arena = c->scratch };
-		dim_print(&t, d);
-		const char *s = t.text;
-		c->last_to = dim_parse(c->to, &s, s + t.size);
+		c->last_to = copy_poly(c, d);
 		c->last_from = d;
 	}
 	return c->last_to;
@@ -97,20 +107,21 @@ static void copy_node(Copy *c, const Node *n)
 	made->held = n->held ? c->value[n->held->id] : NULL;
 }
 
-static Copy copy_start(Job *job, const Graph *g)
+static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 {
 	Graph *to = graph_new(job, g->ctx, g->name);
-	Copy c = { .to = to, .scratch = &job->scratch, .value = NEW_ARRAY(&job->scratch, g->next_value, Value *) };
+	Copy c = { .to = to, .scratch = &job->scratch, .value = NEW_ARRAY(&job->scratch, g->next_value, Value *),
+	           .bindings = bindings };
 	to->weights = copy_text(&c, g->weights);
 	to->file = copy_text(&c, g->file);
-	for (const Symbol *s = g->symbols; s; s = s->next)
+	for (const Symbol *s = bindings ? NULL : g->symbols; s; s = s->next)
 		symbol_add(to, s->name, strlen(s->name), s->min, s->max);
 	return c;
 }
 
-Graph *graph_copy(Job *job, const Graph *g)
+Graph *graph_bound(Job *job, const Graph *g, const int64_t *bindings)
 {
-	Copy c = copy_start(job, g);
+	Copy c = copy_start(job, g, bindings);
 	for (uint32_t i = 0; i < g->n_inputs; i++)
 		copy_outer(&c, g->inputs[i]);
 	for (uint32_t i = 0; i < g->n_params; i++)
@@ -120,6 +131,11 @@ Graph *graph_copy(Job *job, const Graph *g)
 	for (uint32_t i = 0; i < g->n_outputs; i++)
 		graph_output(c.to, g->outputs[i]->name, c.value[g->outputs[i]->use.value->id]);
 	return c.to;
+}
+
+Graph *graph_copy(Job *job, const Graph *g)
+{
+	return graph_bound(job, g, NULL);
 }
 
 static bool leaves(const Value *v, uint32_t mark)
@@ -132,7 +148,7 @@ static bool leaves(const Value *v, uint32_t mark)
 
 Graph *graph_extract(Job *job, const Graph *g, uint32_t mark)
 {
-	Copy c = copy_start(job, g);
+	Copy c = copy_start(job, g, NULL);
 	for (const Node *n = g->first; n; n = n->next)
 		if (n->mark == mark)
 			copy_node(&c, n);

@@ -1,0 +1,267 @@
+/* bind.c - from nodes to launches: which kernel, which operands, which attributes.
+ *
+ * Nodes are asked about one by one, with the strides their operands really have. A fused node that no kernel takes is lowered to the ops it
+ * stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
+ */
+#include "plan.h"
+#include "../kernels/cpu/cpu.h"
+#include "../passes/rule.h"
+#include <string.h>
+
+/* ---- what cannot run --------------------------------------------------------------------------------------- */
+
+/* Nodes of one op that cannot run, and why the first of them cannot. */
+typedef struct Trouble { const char *op, *first, *reason; uint32_t n; } Trouble;
+typedef struct Troubles { Trouble *v; size_t n, cap; } Troubles;
+
+static void add_trouble(Troubles *t, Arena *a, const Node *n, const char *reason)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->v[i].op, n->name)) {
+			t->v[i].n++;
+			return;
+		}
+	t->v = arena_grow(a, t->v, t->n, &t->cap, sizeof *t->v);
+	t->v[t->n++] = (Trouble){ n->name, node_label(n), reason, 1 };
+}
+
+static void report(Job *job, const Troubles *t)
+{
+	Text text = { .arena = &job->scratch };
+	for (size_t i = 0; i < t->n; i++)
+		text_printf(&text, "%s%s (%s%s): %s", i ? "; " : "", t->v[i].op, t->v[i].first,
+		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "", t->v[i].reason);
+	if (t->n)
+		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
+}
+
+void bind_refuse_unknown(Job *job, const Graph *g)
+{
+	Troubles t = { 0 };
+	for (const Node *n = g->first; n; n = n->next)
+		if (op_code(n->op) == OP_unknown)
+			add_trouble(&t, &job->scratch, n, "not an op of graft's, see `graft ops`");
+	report(job, &t);
+}
+
+/* ---- operands ---------------------------------------------------------------------------------------------- */
+
+/* The distance between rows; -1 when rows lie at uneven distances or their elements apart. */
+static int64_t row_distance(const graft_tensor *t)
+{
+	int64_t distance = 0, next = 0;
+	if (!t->rank || tensor_dense(t))
+		return t->rank ? t->shape[t->rank - 1] : 1;
+	if (t->shape[t->rank - 1] > 1 && t->stride[t->rank - 1] != 1)
+		return -1;
+	for (int32_t i = t->rank - 1; i-- > 0;) {
+		if (t->shape[i] == 1)
+			continue;
+		if (t->stride[i] < 0 || (next && t->stride[i] != next))
+			return -1;
+		distance = next ? distance : t->stride[i];
+		next = t->stride[i] * t->shape[i];
+	}
+	return distance;
+}
+
+/* What the probe is asked: types, and distances between rows. A row that a pack's kernel could not walk would be copied for it. */
+static Answer ask(graft_plan *p, const Target *target, const Node *n)
+{
+	Arena *a = &p->arena.job->scratch;
+	Type *types = NEW_ARRAY(a, n->n_in, Type);
+	Dim *distance = NEW_ARRAY(a, n->n_in, Dim);
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		const Value *v = n->in[i].value;
+		types[i] = (Type){ .dtype = GRAFT_DTYPE_COUNT };
+		if (!v || v->kind == VALUE_LITERAL)
+			continue;
+		const graft_tensor *t = &p->slots[p->slot_of[v->id]].tensor;
+		int64_t d = row_distance(t);
+		types[i] = v->type;
+		distance[i] = dim_const(d >= 0 ? d : t->shape[t->rank - 1]);
+	}
+	return target_bind(target, p->g, n->op, types, n->n_in, n->attr, distance, a);
+}
+
+static bool is_builtin(const Answer *a)
+{
+	return !strcmp(a->pack, "builtin");
+}
+
+/* A kernel must not read what it writes: a second operand in the storage that is written is copied. So is what a pack's kernel cannot
+ * walk; graft's own walk everything. */
+static bool needs_copy(const graft_plan *p, const Node *n, uint32_t i, uint32_t slot, bool builtin)
+{
+	bool writes = n->op->effect == WRITES;
+	if (writes && i == 0)
+		return false;
+	return (writes && p->slots[slot].store == p->slots[p->slot_of[n->in[0].value->id]].store) ||
+	       (!builtin && row_distance(&p->slots[slot].tensor) < 0);
+}
+
+/* ---- attributes -------------------------------------------------------------------------------------------- */
+
+static const int64_t *axes_list(graft_plan *p, const Attr *a, uint32_t rank, int32_t *n)
+{
+	bool in_set[GRAFT_MAX_RANK] = { 0 };
+	int64_t *list = NEW_ARRAY(&p->arena, rank, int64_t);
+	attr_axes(a, rank, in_set);
+	for (uint32_t i = 0; i < rank; i++)
+		if (in_set[i])
+			list[(*n)++] = i;
+	return list;
+}
+
+static const int64_t *dims_list(graft_plan *p, const Attr *a, int32_t *n)
+{
+	int64_t *list = NEW_ARRAY(&p->arena, a->n, int64_t);
+	for (uint32_t i = 0; i < a->n; i++)
+		list[(*n)++] = a->dims[i].value;
+	return list;
+}
+
+static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
+{
+	uint32_t rank = n->n_in && n->in[0].value ? n->in[0].value->type.rank : 0;
+	graft_attr to = { .given = a->kind != ATTR_NONE };
+	switch (a->kind) {
+	case ATTR_BOOL: case ATTR_INT: case ATTR_DTYPE: case ATTR_NAME: to.i = a->i; break;
+	case ATTR_DIM: to.i = a->dim.value; break;
+	case ATTR_AXIS: to.i = axis_of(a, rank); break;
+	case ATTR_FLOAT: to.f = a->f; break;
+	case ATTR_AXES: to.list = axes_list(p, a, rank, &to.n); break;
+	case ATTR_DIMS: to.list = dims_list(p, a, &to.n); break;
+	case ATTR_NONE: case ATTR_STRING: case ATTR_LIST: break;
+	}
+	return to;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------- */
+
+static Step *step_new(graft_plan *p, const char *label, const char *op, graft_launch_fn launch, uint32_t n_in, uint32_t n_out)
+{
+	p->steps = arena_grow(&p->arena, p->steps, p->n_steps, &p->cap_steps, sizeof *p->steps);
+	Step *s = &p->steps[p->n_steps++];
+	*s = (Step){ .label = label, .op = op, .launch = launch, .n_in = n_in, .n_out = n_out };
+	s->slots = NEW_ARRAY(&p->arena, (size_t)n_in + n_out, uint32_t);
+	return s;
+}
+
+uint32_t bind_copy(graft_plan *p, uint32_t from, const char *label)
+{
+	Type type = layout_type(p, &p->slots[from].tensor);
+	Step *s = step_new(p, label, "clone", cpu_clone, 1, 1);
+	s->slots[0] = from;
+	return s->slots[1] = slot_dense(p, label, &type);
+}
+
+static void bind_step(graft_plan *p, const Node *n, const Answer *a)
+{
+	uint32_t *in = NEW_ARRAY(&p->arena.job->scratch, n->n_in, uint32_t);
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		in[i] = layout_operand(p, n->in[i].value);
+		if (in[i] != NO_SLOT && needs_copy(p, n, i, in[i], is_builtin(a)))
+			in[i] = bind_copy(p, in[i], node_label(n));
+	}
+	graft_attr *attr = NEW_ARRAY(&p->arena, n->n_attr, graft_attr);
+	for (uint32_t i = 0; i < n->n_attr; i++)
+		attr[i] = bind_attr(p, n, &n->attr[i]);
+	Step *s = step_new(p, node_label(n), n->op->name, a->kernel->launch, n->n_in, n->n_out);
+	if (n->n_in)
+		memcpy(s->slots, in, n->n_in * sizeof *in);
+	for (uint32_t i = 0; i < n->n_out; i++)
+		s->slots[n->n_in + i] = p->slot_of[n->out[i]->id];
+	s->call.attr = attr;
+	s->call.n_attr = (int32_t)n->n_attr;
+}
+
+/* Graft's own kernels say by their family whether they multiply matrices; a pack's could. */
+static void provide_blas(graft_plan *p, const Node *n, bool builtin)
+{
+	bool multiplies = !builtin || !strcmp(n->op->family, "matmul") || !strcmp(n->op->family, "attention");
+	if (multiplies && !p->host.blas_sought && !host_need_blas(&p->host))
+		plan_note(p, "no BLAS is found (libopenblas.so.0, libblas.so.3), so matrix products run on a plain loop, which is slow; "
+		          "install libopenblas0");
+}
+
+static void bind_node(graft_plan *p, const Target *target, const Node *n, Troubles *t)
+{
+	for (uint32_t i = 0; i < n->n_in; i++)
+		layout_operand(p, n->in[i].value);
+	if (!layout_node(p, n))
+		return;
+	Answer a = ask(p, target, n);
+	if (!a.available || !a.kernel) {
+		add_trouble(t, &p->arena.job->scratch, n, a.reason);
+		return;
+	}
+	provide_blas(p, n, is_builtin(&a));
+	bind_step(p, n, &a);
+}
+
+static void bind_outputs(graft_plan *p)
+{
+	p->output_slot = NEW_ARRAY(&p->arena, p->g->n_outputs, uint32_t);
+	for (uint32_t i = 0; i < p->g->n_outputs; i++) {
+		uint32_t slot = p->slot_of[p->g->outputs[i]->use.value->id];
+		if (!tensor_dense(&p->slots[slot].tensor))
+			slot = bind_copy(p, slot, p->g->outputs[i]->name);
+		p->stores[p->slots[slot].store].kept = true;
+		p->output_slot[i] = slot;
+	}
+}
+
+static Troubles try_bind(graft_plan *p, const Target *target)
+{
+	Troubles t = { 0 };
+	p->n_slots = p->n_stores = p->n_steps = 0;
+	p->slot_of = NEW_ARRAY(&p->arena, p->g->next_value, uint32_t);
+	memset(p->slot_of, 0xff, p->g->next_value * sizeof *p->slot_of);
+	p->alias = alias_of(p->g, &p->arena.job->scratch);
+	layout_given(p);
+	for (const Node *n = p->g->first; n; n = n->next)
+		bind_node(p, target, n, &t);
+	bind_outputs(p);
+	p->alias = NULL;
+	return t;
+}
+
+/* ---- lowering ---------------------------------------------------------------------------------------------- */
+
+/* Fused nodes become the ops they stand for; false when there were none. */
+static bool lower(graft_plan *p, const Target *target)
+{
+	const Pass *pass = pass_find("lower_fused", strlen("lower_fused"));
+	Arena *a = &p->arena.job->scratch;
+	int64_t budget = -1;
+	PassRun run = { .g = p->g, .pass = pass->name, .scratch = a, .kept = a, .target = target, .budget = &budget };
+	if (pass->run)
+		pass->run(&run);
+	else
+		rules_run(&run, pass->rules);
+	return run.applied > 0;
+}
+
+static bool still(const Troubles *t, const char *op)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->v[i].op, op))
+			return true;
+	return false;
+}
+
+void bind_nodes(graft_plan *p)
+{
+	const Target *target = target_open(p->arena.job, p->ctx, NULL, &p->arena);
+	Troubles t = try_bind(p, target);
+	if (t.n && !p->spec.options.strict && lower(p, target)) {
+		Troubles before = t;
+		t = try_bind(p, target);
+		for (size_t i = 0; i < before.n; i++)
+			if (!still(&t, before.v[i].op))
+				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op, before.v[i].n,
+				          before.v[i].reason);
+	}
+	report(p->arena.job, &t);
+}

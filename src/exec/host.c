@@ -1,0 +1,98 @@
+/* host.c - threads, products and scratch memory for kernels. */
+#include "host.h"
+
+enum { LINE = 64 };
+
+static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg)
+{
+	pool_run(((Host *)self)->pool, n, grain, body, arg);
+}
+
+static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk,
+                       int64_t bj, float *c, int64_t ci, int accumulate)
+{
+	const Host *h = self;
+	product_run(&h->blas, h->pool, &(Product){ m, n, k, a, ai, ak, b, bk, bj, c, ci, accumulate });
+}
+
+/* The first byte of a block that a piece may have: pieces begin on a line of the cache. */
+static size_t block_start(const ScratchBlock *b)
+{
+	uintptr_t start = (uintptr_t)(b + 1);
+	return sizeof *b + (LINE - start % LINE) % LINE;
+}
+
+static ScratchBlock *block_new(Host *h, size_t room)
+{
+	size_t size = room + sizeof(ScratchBlock) + LINE;
+	ScratchBlock *b = h->mem->resize(h->mem->user, NULL, 0, size);
+	if (!b)
+		return NULL;
+	*b = (ScratchBlock){ h->blocks, size, 0 };
+	b->used = block_start(b);
+	return h->blocks = b;
+}
+
+static void *host_scratch(void *self, size_t bytes)
+{
+	Host *h = self;
+	if (bytes > PTRDIFF_MAX / 2)
+		return NULL;
+	bytes = bytes ? (bytes + (LINE - 1)) / LINE * LINE : LINE;
+	pthread_mutex_lock(&h->lock);
+	ScratchBlock *b = h->blocks;
+	if (!b || b->size - b->used < bytes)
+		b = block_new(h, bytes);
+	char *p = b ? (char *)b + b->used : NULL;
+	if (b)
+		b->used += bytes;
+	pthread_mutex_unlock(&h->lock);
+	return p;
+}
+
+static void free_blocks(Host *h)
+{
+	while (h->blocks) {
+		ScratchBlock *b = h->blocks;
+		h->blocks = b->next;
+		h->mem->resize(h->mem->user, b, b->size, 0);
+	}
+}
+
+/* Several blocks become one that would have been enough; where there is no memory for it, the next launch starts with none. */
+void host_launched(Host *h)
+{
+	size_t total = 0;
+	if (h->blocks && h->blocks->next) {
+		for (const ScratchBlock *b = h->blocks; b; b = b->next)
+			total += b->size;
+		free_blocks(h);
+		block_new(h, total);
+	}
+	if (h->blocks)
+		h->blocks->used = block_start(h->blocks);
+}
+
+static void host_close(void *host)
+{
+	Host *h = host;
+	free_blocks(h);
+	pthread_mutex_destroy(&h->lock);
+}
+
+void host_open(Host *h, Arena *a, int threads)
+{
+	*h = (Host){ .mem = a->mem, .api = { h, host_parallel, host_sgemm, host_scratch } };
+	if (pthread_mutex_init(&h->lock, NULL))
+		fail(a->job, GRAFT_E_NOMEM, "no more locks can be made for a plan");
+	arena_undo(a, host_close, h);
+	h->pool = pool_new(a, threads);
+}
+
+bool host_need_blas(Host *h)
+{
+	if (!h->blas_sought)
+		h->blas_found = blas_open(&h->blas);
+	h->blas_sought = true;
+	return h->blas_found;
+}

@@ -1,0 +1,133 @@
+/* plan.h - a graph made ready to run.
+ *
+ *   graph ── symbols.c ──> the same graph, every size a number
+ *         ── supply.c ───> data for its inputs and params: given, from the weights file, or random
+ *         ── layout.c ───> a Slot per value: strides, and which Store it lives in; views share their operand's
+ *         ── bind.c ─────> a Step per node that computes: its kernel and attributes
+ *         ── storage.c ──> a place for each Store: one buffer, reused where lifetimes allow
+ *
+ *   Step ── slots ──> Slot { shape, stride, offset } ──> Store { first, last, at, data }
+ */
+#ifndef GRAFT_PLAN_H
+#define GRAFT_PLAN_H
+
+#include "../ir/graph.h"
+#include "../probe/probe.h"
+#include "host.h"
+
+/* One piece of memory, that the value it was made for and all its views share. */
+typedef enum StoreKind {
+	STORE_BUFFER,                         /* a place in the plan's buffer */
+	STORE_GIVEN                           /* memory that is there already: a caller's, a weights file's, the plan's own constants */
+} StoreKind;
+
+typedef struct Store {
+	StoreKind kind;
+	bool kept;                            /* an output lives in it: never reused */
+	size_t size;                          /* BUFFER: bytes; 0: nothing is stored */
+	size_t at;                            /* BUFFER: place in the buffer */
+	uint32_t first, last;                 /* steps that touch it, both ends included */
+	bool placed;                          /* has its place at the moment; while places are given out */
+	void *data;                           /* GIVEN: index 0 of every axis of the value it was made for */
+} Store;
+
+/* Where a value lives. tensor.data is set once the buffer exists. */
+typedef struct Slot {
+	graft_tensor tensor;
+	uint32_t store;
+	int64_t offset;                       /* bytes from the store's data to index 0 of every axis */
+} Slot;
+
+#define NO_SLOT UINT32_MAX
+
+/* One launch. `slots` lists operands, then results. */
+typedef struct Step {
+	const char *label;                    /* what messages call it */
+	const char *op;
+	graft_launch_fn launch;
+	uint32_t n_in, n_out;
+	uint32_t *slots;
+	graft_launch call;
+	bool empty;                           /* nothing to compute: every result has no elements */
+} Step;
+
+/* How a plan is made, beyond what the public options say. */
+typedef struct PlanSpec {
+	graft_plan_options options;
+	const graft_tensors *inputs;          /* may be NULL */
+	const graft_plan *like;               /* random tensors are borrowed from this plan where name, type and shape agree; NULL: none */
+	bool keep_all;                        /* no storage is reused, so that every value can be looked at afterwards */
+} PlanSpec;
+
+struct graft_plan {
+	Arena arena;
+	graft_context *ctx;
+	graft_plan **tie;                     /* set while a job still owns the plan */
+	PlanSpec spec;
+	Graph *g;                             /* the plan's own copy, every size a number */
+	const Alias *alias;                   /* of g; while the plan is made */
+	graft_tensors *weights;               /* of the graph's weights file; NULL: none */
+	const graft_tensor **given;           /* data for each input, then each param */
+	bool *random;                         /* by the same: it was filled by us */
+	const char *weights_trouble;          /* why the weights file has none; NULL: it has, or there is no such file */
+	Slot *slots;                          /* by value, then those of copies that only the plan knows */
+	uint32_t *slot_of;                    /* by Value.id; NO_SLOT: none */
+	size_t n_slots, cap_slots;
+	Store *stores;
+	size_t n_stores, cap_stores;
+	Step *steps;
+	size_t n_steps, cap_steps;
+	uint32_t *output_slot;                /* by place in g->outputs */
+	size_t peak, total;
+	char *buffer;
+	graft_tensors *outputs;
+	const char **notes;
+	size_t n_notes, cap_notes;
+	Host host;
+	char message[512];                    /* what a kernel says when it fails */
+};
+
+/* plan.c */
+graft_plan *plan_make(Job *job, graft_graph *g, const PlanSpec *spec);       /* the job's until plan_release */
+graft_plan *plan_release(graft_plan *p);
+PlanSpec plan_spec(Job *job, const graft_plan_options *options, const graft_tensors *inputs);   /* checks what it was given */
+void options_read(Job *job, void *to, size_t size, const void *from, size_t found);         /* a struct that begins with its size */
+void plan_note(graft_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void *plan_block(Arena *a, size_t size);      /* memory that is not cleared, 64-byte aligned, until the arena's end */
+const Slot *plan_slot(const graft_plan *p, const Value *v);                  /* v of p->g; NULL: it has none */
+
+/* symbols.c: a copy of g (graph_free) with every symbol replaced by the value that `bind` and the shapes of what is given say. `given` holds a tensor, or NULL, for each
+ * input, then each param. */
+Graph *symbols_bind(Job *job, Graph *g, const char *const *bind, const graft_tensor *const *given);
+
+/* supply.c */
+uint32_t n_given(const Graph *g);             /* inputs and params */
+Value *given_value(const Graph *g, uint32_t i);
+const char *given_kind(const Value *v);       /* "input" or "param" */
+void supply_find(graft_plan *p, const Graph *g);       /* p->given: what the caller and the weights file have */
+void supply_rest(graft_plan *p);              /* the rest of p->given by random, or fails naming all that is missing */
+
+/* random.c: what the graph does with values, by Value.id, and numbers that suit that, into a dense tensor. */
+typedef struct Purpose Purpose;
+const Purpose *random_purposes(const Graph *g, Arena *into);
+void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Purpose *purposes);
+
+/* layout.c */
+graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size);   /* dense, without data; fails when it is too large */
+uint32_t slot_dense(graft_plan *p, const char *name, const Type *type);      /* in a store of its own in the buffer */
+void layout_given(graft_plan *p);             /* slots for inputs and params; a step copies those that the graph writes to */
+uint32_t layout_operand(graft_plan *p, const Value *v);       /* v's slot; a literal gets one */
+bool layout_node(graft_plan *p, const Node *n);               /* slots for its results; false: nothing is left to compute */
+Type layout_type(graft_plan *p, const graft_tensor *t);
+bool tensor_dense(const graft_tensor *t);
+int64_t tensor_count(const graft_tensor *t);                  /* elements; the plan has checked that it fits */
+
+/* bind.c */
+void bind_refuse_unknown(Job *job, const Graph *g);           /* fails with GRAFT_E_UNSUPPORTED naming all unknown ops */
+void bind_nodes(graft_plan *p);               /* slots and steps for everything; fails with GRAFT_E_UNSUPPORTED naming all that cannot run */
+uint32_t bind_copy(graft_plan *p, uint32_t from, const char *label);         /* a dense copy of a slot, and the step that makes it */
+
+/* storage.c */
+void storage_place(graft_plan *p);            /* lifetimes, places, peak and total */
+
+#endif

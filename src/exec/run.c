@@ -1,0 +1,42 @@
+/* run.c - running a plan: one launch after the other. */
+#include "plan.h"
+
+static bool is_failure(int status)
+{
+	return status > GRAFT_OK && status <= GRAFT_E_EXEC;
+}
+
+/* Runs on the caller's thread and throws nothing: what the process shares must be put back first. Returns the step that failed; NULL: none. */
+static const Step *launch_all(graft_plan *p, int *status)
+{
+	const Step *failed = NULL;
+	int before = blas_begin(&p->host.blas);
+	for (size_t i = 0; i < p->n_steps && !failed; i++) {
+		const Step *s = &p->steps[i];
+		if (s->empty)
+			continue;
+		p->message[0] = 0;
+		*status = s->launch(&s->call);
+		host_launched(&p->host);
+		if (*status)
+			failed = s;
+	}
+	blas_end(&p->host.blas, before);
+	return failed;
+}
+
+static void run_body(Job *job, void *arg)
+{
+	graft_plan *p = arg;
+	int status = 0;
+	const Step *s = launch_all(p, &status);
+	p->message[sizeof p->message - 1] = 0;
+	if (s)
+		fail_at(job, is_failure(status) ? (graft_status)status : GRAFT_E_EXEC, s->label, "%s failed: %s", s->op,
+		        p->message[0] ? p->message : "its kernel gave no reason");
+}
+
+graft_status graft_plan_run(graft_plan *p, graft_error *err)
+{
+	return guarded(context_allocator(p->ctx), run_body, p, err);
+}
