@@ -303,7 +303,9 @@ bool target_pack(const Target *t, uint32_t i, Standing *out, Arena *into)
 	if (i >= now->n_packs)
 		return false;
 	const Pack *p = now->packs[i];
-	*out = (Standing){ p->asked, p->tier, p->reason, p->name, p->version, p->n_rows };
+	*out = (Standing){ p->asked, p->tier, p->reason, p->name, p->version, NEW_ARRAY(into, p->n_rows, const char *), p->n_rows };
+	for (uint32_t k = 0; k < p->n_rows; k++)
+		out->kernels[k] = p->rows[k].kernel.name;
 	return true;
 }
 

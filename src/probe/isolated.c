@@ -8,7 +8,6 @@
  * The last step that the child wrote before it fell says where it fell. After a crash in a self test another child goes on behind it. The
  * child's words are checked like a file's.
  */
-#define _GNU_SOURCE
 #include "cache.h"
 #include <errno.h>
 #include <fcntl.h>

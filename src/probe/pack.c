@@ -2,7 +2,6 @@
  *
  * What a library does while it loads cannot be checked from here; `graft probe --isolated` is for that.
  */
-#define _GNU_SOURCE
 #include "pack.h"
 #include "peek.h"
 #include "../kernels/cpu/cpu.h"

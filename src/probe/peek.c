@@ -2,7 +2,6 @@
  *
  * The kernel is asked to copy one byte of each page into a pipe. Where a plain read would be a crash, it answers EFAULT.
  */
-#define _GNU_SOURCE
 #include "peek.h"
 #include <errno.h>
 #include <fcntl.h>

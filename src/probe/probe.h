@@ -50,6 +50,7 @@ typedef struct Standing {
 	graft_tier tier;                      /* up to ABI */
 	const char *reason;                   /* why not ABI; NULL at ABI */
 	const char *name, *version;           /* at ABI */
+	const char **kernels;                 /* names, n_kernels of them */
 	uint32_t n_kernels;
 } Standing;
 bool target_pack(const Target *t, uint32_t i, Standing *out, Arena *into);
