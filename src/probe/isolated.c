@@ -133,7 +133,7 @@ static void end_child(void *arg)
 	if (h->fd >= 0)
 		close(h->fd);
 	free(h->text);
-	*h = (Heard){ .fd = -1, .status = h->status };
+	*h = (Heard){ .fd = -1, .late = h->late, .status = h->status };
 }
 
 static Heard *start_child(Job *job, Child *c)

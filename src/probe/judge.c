@@ -239,13 +239,19 @@ static const struct { graft_tier tier; Check covers; } checks[] = {
 	{ GRAFT_TIER_SELF_TEST, passed_test },
 };
 
+/* The tier below one; who asks about no node skips NODE. */
+static graft_tier below(const Ask *q, graft_tier tier)
+{
+	return tier == GRAFT_TIER_SELF_TEST && !q->facts ? GRAFT_TIER_ARCH : tier - 1;
+}
+
 static Verdict judge_row(const Ask *q, const Pack *p, Row *row, Arena *a)
 {
 	graft_tier tier = GRAFT_TIER_KERNEL;
 	Text why = { .arena = a };
 	for (size_t i = 0; i < sizeof checks / sizeof *checks && checks[i].tier <= q->upto; i++) {
 		if (!checks[i].covers(q, row, &why))
-			return (Verdict){ checks[i].tier - 1, p, row, arena_printf(a, "%s of '%s' (%s %s) %s", q->kernel, p->asked, p->name,
+			return (Verdict){ below(q, checks[i].tier), p, row, arena_printf(a, "%s of '%s' (%s %s) %s", q->kernel, p->asked, p->name,
 			                                                        p->version, why.text) };
 		tier = checks[i].tier;
 	}

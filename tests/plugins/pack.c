@@ -87,6 +87,10 @@
 #define LAUNCH NULL
 #endif
 
+/* How often the table was asked for, and the kernel run: for tests of what is remembered. */
+EXPORT extern atomic_int graft_test_calls, graft_test_launches;
+atomic_int graft_test_calls, graft_test_launches;
+
 /* ---- the kernel: two norms, row by row --------------------------------------------------------------------- */
 
 static float from_bits(uint32_t u)
@@ -146,6 +150,7 @@ static void norm_row(const graft_tensor *x, const graft_tensor *w, const graft_t
 
 __attribute__((unused)) static int launch_dual(const graft_launch *l)
 {
+	atomic_fetch_add(&graft_test_launches, 1);
 	for (int k = 0; k < 2; k++) {
 		const graft_tensor *x = &l->in[2 * k], *w = &l->in[2 * k + 1], *y = &l->out[k];
 		int64_t rows_of_x = 1;
@@ -181,10 +186,6 @@ __attribute__((unused)) static const graft_kernel rows[] = {
 __attribute__((unused)) static const graft_pack table = {
 	GRAFT_PACK_MAGIC, ABI, STRUCT_SIZE, sizeof(graft_kernel), NAME, VERSION, 2, N_AGAIN, ROWS,
 };
-
-/* How often the table was asked for, for the test of 16 threads. */
-EXPORT extern atomic_int graft_test_calls;
-atomic_int graft_test_calls;
 
 EXPORT const graft_pack *graft_pack_v1(void);
 
