@@ -1,0 +1,148 @@
+/* probe.c - graft probe: how the packs stand, and which kernels can be called. */
+#include "cli.h"
+#include "../io/io.h"
+#include "../io/json.h"
+#include "../passes/pass.h"
+#include "../probe/probe.h"
+#include <string.h>
+
+enum { SECONDS = 20 };                        /* for one pack in a child process */
+
+static const char *const tier_names[] = {
+#define X(name, text) #name,
+	GRAFT_TIER_MAP(X)
+#undef X
+};
+
+/* What is asked about, and what was answered. */
+typedef struct Table {
+	Arena *a;
+	const Target *target;
+	Standing *packs;
+	size_t n_packs, cap_packs;
+	const char **kernels;
+	size_t n_kernels, cap_kernels;
+} Table;
+
+static void ask_about(Table *t, const char *kernel)
+{
+	for (size_t i = 0; i < t->n_kernels; i++)
+		if (!strcmp(t->kernels[i], kernel))
+			return;
+	t->kernels = arena_grow(t->a, t->kernels, t->n_kernels, &t->cap_kernels, sizeof *t->kernels);
+	t->kernels[t->n_kernels++] = kernel;
+}
+
+/* Kernels that passes need; then what strangers' packs have besides: graft's own ops are listed by `graft ops`. */
+static void fill(Table *t)
+{
+	Standing s;
+	for (size_t i = 0; i < n_passes; i++)
+		if (pass_table[i].kernel)
+			ask_about(t, pass_table[i].kernel);
+	for (uint32_t i = 0; target_pack(t->target, i, &s, t->a); i++) {
+		t->packs = arena_grow(t->a, t->packs, t->n_packs, &t->cap_packs, sizeof *t->packs);
+		t->packs[t->n_packs++] = s;
+		for (uint32_t k = 0; k < s.n_kernels && strcmp(s.pack, "builtin"); k++)
+			ask_about(t, s.kernels[k]);
+	}
+}
+
+static void print_text(const Table *t)
+{
+	printf("architecture %s\n", target_arch(t->target));
+	for (size_t i = 0; i < t->n_packs; i++) {
+		const Standing *s = &t->packs[i];
+		if (s->reason)
+			printf("pack %s: unavailable: %s\n", s->pack, s->reason);
+		else
+			printf("pack %s: %s %s, %u kernel%s\n", s->pack, s->name, s->version, s->n_kernels, s->n_kernels == 1 ? "" : "s");
+	}
+	for (size_t i = 0; i < t->n_kernels; i++) {
+		Answer a = target_kernel(t->target, t->kernels[i], t->a);
+		printf("kernel %s: %s%s: %s\n", t->kernels[i], a.available ? "available" : "unavailable",
+		       a.tier == GRAFT_TIER_SELF_TEST ? ", passed its self test" : "", a.reason);
+	}
+}
+
+static void put(Text *t, const char *before, const char *key, const char *value)
+{
+	text_printf(t, "%s\"%s\": ", before, key);
+	json_put_string(t, value);
+}
+
+static void put_pack(Text *out, const Standing *s)
+{
+	put(out, "    {", "pack", s->pack);
+	put(out, ", ", "tier", tier_names[s->tier]);
+	if (s->reason) {
+		put(out, ", ", "reason", s->reason);
+	} else {
+		put(out, ", ", "name", s->name);
+		put(out, ", ", "version", s->version);
+		text_printf(out, ", \"kernels\": %u", s->n_kernels);
+	}
+	text_puts(out, "}");
+}
+
+static void put_kernel(Text *out, const char *kernel, const Answer *a)
+{
+	put(out, "    {", "kernel", kernel);
+	text_printf(out, ", \"available\": %s", a->available ? "true" : "false");
+	put(out, ", ", "tier", tier_names[a->tier]);
+	put(out, ", ", "pack", a->pack);
+	put(out, ", ", "reason", a->reason);
+	text_puts(out, "}");
+}
+
+static void print_json(const Table *t)
+{
+	Text out = { .arena = t->a };
+	put(&out, "{\n  ", "arch", target_arch(t->target));
+	text_puts(&out, ",\n  \"packs\": [\n");
+	for (size_t i = 0; i < t->n_packs; i++) {
+		put_pack(&out, &t->packs[i]);
+		text_puts(&out, i + 1 < t->n_packs ? ",\n" : "\n");
+	}
+	text_puts(&out, "  ],\n  \"kernels\": [\n");
+	for (size_t i = 0; i < t->n_kernels; i++) {
+		Answer a = target_kernel(t->target, t->kernels[i], t->a);
+		put_kernel(&out, t->kernels[i], &a);
+		text_puts(&out, i + 1 < t->n_kernels ? ",\n" : "\n");
+	}
+	text_puts(&out, "  ]\n}\n");
+	fputs(out.text, stdout);
+}
+
+static void save(Job *job, const Target *target, const char *path)
+{
+	Text caps = { .arena = &job->scratch };
+	target_print_caps(target, &caps);
+	file_write(job, path, caps.text, caps.size);
+}
+
+static void probe(Job *job, void *arg)
+{
+	Cli *c = arg;
+	Arena *a = &job->scratch;
+	const char *arch = cli_has(c, OPT_arch) ? cli_value(c, OPT_arch) : "cpu", *path = cli_value(c, OPT_save);
+	const Target *target = cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, a) : target_for(c->ctx, arch, a);
+	Table t = { .a = a, .target = target };
+	if (path)
+		save(job, target, path);
+	if (path && !strcmp(path, "-"))
+		return;
+	fill(&t);
+	if (cli_has(c, OPT_json))
+		print_json(&t);
+	else
+		print_text(&t);
+}
+
+int verb_probe(Cli *c)
+{
+	graft_status status = cli_kernels(c);
+	if (!status)
+		status = guarded(context_allocator(c->ctx), probe, c, &c->err);
+	return status ? cli_fail(c) : 0;
+}
