@@ -40,6 +40,22 @@ void arena_free(Arena *a)
 	a->held = 0;
 }
 
+void arena_adopt(Arena *a, Arena *from)
+{
+	Chunk **bottom = &a->top;
+	Undo **oldest = &a->undo;
+	while (*bottom)
+		bottom = &(*bottom)->below;
+	while (*oldest)
+		oldest = &(*oldest)->next;
+	*bottom = from->top;
+	*oldest = from->undo;
+	a->held += from->held;
+	from->top = NULL;
+	from->undo = NULL;
+	from->held = 0;
+}
+
 _Noreturn static void out_of_memory(Arena *a, size_t size)
 {
 	fail(a->job, GRAFT_E_NOMEM, "no memory left for %zu bytes more, %zu are held", size, a->held);

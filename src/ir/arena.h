@@ -55,6 +55,7 @@ _Noreturn void fail_again(Job *job, const graft_error *err);
 graft_status error_set(graft_error *err, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 void arena_init(Arena *a, const graft_allocator *mem, Job *job);
+void arena_adopt(Arena *a, Arena *from);      /* what from holds ends with a from now on; from is empty; allocates nothing */
 void arena_free(Arena *a);                    /* undoes, newest first, then frees; the arena can be used again */
 
 void *arena_alloc(Arena *a, size_t size);     /* zeroed, 16-byte aligned; size 0 gives a valid pointer */

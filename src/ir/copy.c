@@ -158,3 +158,13 @@ Graph *graph_extract(Job *job, const Graph *g, uint32_t mark)
 				graph_output(c.to, n->out[i]->name, c.value[n->out[i]->id]);
 	return c.to;
 }
+
+void graph_become(Graph *g, Graph *from)
+{
+	Arena own = g->arena, other = from->arena;
+	Graph **tie = g->tie;
+	*g = *from;
+	g->tie = tie;
+	g->arena = own;
+	arena_adopt(&g->arena, &other);
+}

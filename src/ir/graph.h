@@ -190,6 +190,7 @@ bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 /* Whole-graph checks and copies. */
 void graph_verify(Graph *g);                  /* fails with GRAFT_E_GRAPH; see graft_graph_verify */
 Graph *graph_copy(Job *job, const Graph *g);
+void graph_become(Graph *g, Graph *from);     /* g is what from was, which is gone; allocates nothing */
 Graph *graph_extract(Job *job, const Graph *g, uint32_t mark);    /* the nodes with this mark; what they read becomes inputs, what leaves, outputs */
 /* The same with every symbol replaced by its value, so that shape rules give definite answers: fails with GRAFT_E_GRAPH where
  * sizes that were unknown do not fit, with GRAFT_E_DATA where one cannot be worked out. */

@@ -8,26 +8,33 @@
 
 #include "../ir/graph.h"
 
-typedef struct Refusal { const char *node, *code, *message; int depth; } Refusal;
+typedef struct Refusal { const char *node, *code, *message; uint32_t id; int depth; } Refusal;
 
 /* One run of one pass. */
 typedef struct PassRun {
 	Graph *g;
 	const char *pass;
-	Arena *scratch;                       /* ends with this pass */
-	Arena *kept;                          /* ends with the report: refusals live here */
+	const char *kernel;                   /* the op whose kernel must cover each node made; NULL: none */
+	bool keep;                            /* tentative rewrites are made for good */
+	Graph **backup;                       /* where a copy of g goes before the first change; NULL: nobody wants one */
+	Arena *scratch;                       /* ends with this pass; refusals live here */
 	const struct Target *target;          /* what can be called where the graph will run; never NULL (probe.h) */
 	int64_t *budget;                      /* rewrites left over all passes; negative: no limit */
 	int64_t applied;
 	Refusal *refusals;
 	size_t n_refusals, cap_refusals;
+	uint32_t *refusal_at;                 /* by node id: place in refusals plus 1 */
+	size_t n_refusal_at;
+	void *state;                          /* what a rule's `join` remembers while this pass runs */
 } PassRun;
 
 /* Asks for one more rewrite, just before making it: counts it, or says no because the limit is reached. */
 bool pass_rewrite(PassRun *run);
+void pass_touch(PassRun *run);                /* about to change the graph in a way that is not counted */
+void pass_forget(PassRun *run);               /* drops the refusals so far, before everything is looked at again */
 
 /* Remembers why `node` stayed. Of several refusals at one node the deepest (most of the match found) is kept. `code` is a stable
- * word from docs/passes.md. Always returns false, so that predicates read `return ok || refuse(...)`. */
+ * word of refusals.def. Always returns false, so that predicates read `return ok || refuse(...)`. */
 bool pass_refuse(PassRun *run, const Node *node, int depth, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 
@@ -41,6 +48,12 @@ typedef struct Pass {
 	void (*run)(PassRun *run);            /* PASS; NULL for RULES */
 	const Rule *rules;                    /* RULES, ended by a Rule whose match is NULL */
 } Pass;
+
+#define PASS(name, level, kernel, meaning) void pass_##name(PassRun *run);
+#define RULES(name, level, kernel, meaning)
+#include "passes.def"
+#undef PASS
+#undef RULES
 
 extern const Pass pass_table[];               /* in pipeline order */
 extern const size_t n_passes;

@@ -17,7 +17,8 @@
  *     c ?= cast(x) {dtype=f32}       optional: without the node c is x (its first operand)
  *     y = mean(x) {axes=[-1], keepdim=true}     literals must be equal; axes compare counted from the front
  *     y = reshape(x)                 attributes not named do not matter
- *     a, ...b = split(x)             (not supported: name every output, or only the leading ones)
+ *     y = rms_norm(x, w?)            an operand that may be missing: w is NULL then
+ *     a, b = split(x)                name every result, or only the leading ones
  *
  * The engine reads and plans every rule once (an unknown op or attribute, wrong arity, a name in emit that match does not bind, a pattern
  * in pieces without a `join` are GRAFT_E_RULE naming the rule). It starts at each candidate of the first root's op, walks up to definitions and down to
@@ -44,6 +45,12 @@ struct Rule {
 	bool (*join)(Match *m, bool (*attempt)(Match *m, Node *candidate));
 	bool tentative;                       /* the replaced value is held by the new node and comes back unless a later rewrite consumes it */
 };
+
+#define PASS(name, level, kernel, meaning)
+#define RULES(name, level, kernel, meaning) extern const Rule rules_##name[];
+#include "passes.def"
+#undef PASS
+#undef RULES
 
 PassRun *match_run(Match *m);
 Graph *match_graph(Match *m);

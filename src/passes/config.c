@@ -1,0 +1,266 @@
+/* config.c - what was asked for: levels, flags and lists, from the API and from configuration files (docs/config.md). */
+#include "config.h"
+#include "../io/io.h"
+#include <string.h>
+
+static const char *const flag_words[] = { "auto", "on", "off" };
+
+/* ---- one call on a configuration ---- */
+
+static void leave(void *arena)
+{
+	((Arena *)arena)->job = NULL;
+}
+
+static void enter(graft_config *c, Job *job)
+{
+	arena_undo(&job->scratch, leave, &c->arena);
+	c->arena.job = job;
+}
+
+static void new_body(Job *job, void *arg)
+{
+	graft_config *c = arg;
+	enter(c, job);
+	c->flags = NEW_ARRAY(&c->arena, n_passes, Setting);
+}
+
+graft_status graft_config_new(graft_context *ctx, graft_config **out, graft_error *err)
+{
+	const graft_allocator *mem = context_allocator(ctx);
+	graft_config *c = mem->resize(mem->user, NULL, 0, sizeof *c);
+	if (!c)
+		return error_set(err, GRAFT_E_NOMEM, "no memory left for a configuration");
+	*c = (graft_config){ .ctx = ctx, .level = 2, .limit = -1 };
+	arena_init(&c->arena, mem, NULL);
+	graft_status status = guarded(mem, new_body, c, err);
+	if (status)
+		graft_config_free(c);
+	else
+		*out = c;
+	return status;
+}
+
+void graft_config_free(graft_config *c)
+{
+	if (!c)
+		return;
+	const graft_allocator *mem = c->arena.mem;
+	arena_free(&c->arena);
+	mem->resize(mem->user, c, sizeof *c, 0);
+}
+
+/* ---- settings ---- */
+
+static size_t place_of(const Pass *p)
+{
+	return (size_t)(p - pass_table);
+}
+
+static const char *all_passes(Arena *a)
+{
+	Text t = { .arena = a };
+	for (size_t i = 0; i < n_passes; i++)
+		text_printf(&t, "%s%s", i ? ", " : "", pass_table[i].name);
+	return t.text;
+}
+
+static const Pass *need_pass(Job *job, const char *name, size_t n)
+{
+	const Pass *p = pass_find(name, n);
+	if (!p)
+		fail(job, GRAFT_E_USAGE, "there is no pass '%.*s'; there are %s", (int)(n < 100 ? n : 100), name, all_passes(&job->scratch));
+	return p;
+}
+
+graft_status graft_config_set_level(graft_config *c, int level, graft_error *err)
+{
+	if (level < 0 || level > 3)
+		return error_set(err, GRAFT_E_USAGE, "a level is 0, 1, 2 or 3, found %d", level);
+	c->level = level;
+	c->level_who = "level";
+	return GRAFT_OK;
+}
+
+typedef struct Call { graft_config *c; const char *name, *who; graft_flag flag; } Call;
+
+static void set_body(Job *job, void *arg)
+{
+	Call *a = arg;
+	enter(a->c, job);
+	if ((unsigned)a->flag > GRAFT_OFF)
+		fail(job, GRAFT_E_USAGE, "a flag is GRAFT_AUTO, GRAFT_ON or GRAFT_OFF, found %d", (int)a->flag);
+	const Pass *p = need_pass(job, a->name, strlen(a->name));
+	a->c->flags[place_of(p)] = (Setting){ a->flag, arena_strdup(&a->c->arena, a->who) };
+}
+
+graft_status graft_config_set(graft_config *c, const char *pass, graft_flag flag, const char *who, graft_error *err)
+{
+	return guarded(c->arena.mem, set_body, &(Call){ c, pass, who, flag }, err);
+}
+
+static void drop_list(graft_config *c)
+{
+	for (size_t i = 0; i < n_passes && c->list; i++)
+		if (c->flags[i].who == c->list_who)
+			c->flags[i] = (Setting){ GRAFT_AUTO, NULL };
+	c->list = NULL;
+	c->list_who = NULL;
+}
+
+/* Each pass of the list is switched on as if one by one, so that a later setting still wins. */
+static void take_list(graft_config *c, const Pass **list, const char *who)
+{
+	drop_list(c);
+	c->list = list;
+	c->list_who = who;
+	for (size_t i = 0; list[i]; i++)
+		c->flags[place_of(list[i])] = (Setting){ GRAFT_ON, who };
+}
+
+static void set_passes_body(Job *job, void *arg)
+{
+	Call *a = arg;
+	enter(a->c, job);
+	const Pass **list = NULL;
+	size_t n = 0, cap = 0;
+	for (const char *s = a->name; *s; s += *s == ',') {
+		size_t len = strcspn(s, ",");
+		list = arena_grow(&a->c->arena, list, n, &cap, sizeof *list);
+		list[n++] = need_pass(job, s, len);
+		s += len;
+	}
+	list = arena_grow(&a->c->arena, list, n, &cap, sizeof *list);
+	list[n] = NULL;
+	take_list(a->c, list, arena_strdup(&a->c->arena, a->who));
+}
+
+graft_status graft_config_set_passes(graft_config *c, const char *names, const char *who, graft_error *err)
+{
+	if (names)
+		return guarded(c->arena.mem, set_passes_body, &(Call){ .c = c, .name = names, .who = who }, err);
+	drop_list(c);
+	return GRAFT_OK;
+}
+
+void graft_config_set_limit(graft_config *c, int64_t n)
+{
+	c->limit = n;
+}
+
+static void target_body(Job *job, void *arg)
+{
+	Call *a = arg;
+	enter(a->c, job);
+	a->c->target_path = arena_strdup(&a->c->arena, a->name);
+}
+
+graft_status graft_config_set_target(graft_config *c, const char *caps_path, graft_error *err)
+{
+	return guarded(c->arena.mem, target_body, &(Call){ .c = c, .name = caps_path }, err);
+}
+
+void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user)
+{
+	c->hook = hook;
+	c->hook_user = user;
+}
+
+/* ---- configuration files ---- */
+
+/* What a file says, before any of it counts. */
+typedef struct File { const char *who; Setting *flags; int level; const Pass **list; bool has_limit; int64_t limit; const char *target; } File;
+
+static void no_such_pass(Json at, bool key, const char *name)
+{
+	if (key)
+		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(at.text->arena));
+	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(at.text->arena));
+}
+
+static void read_flags(File *f, Json object)
+{
+	for (Json m = json_first(object, JSON_OBJECT); json_there(m); m = json_next(m)) {
+		const Pass *p = pass_find(json_key(m), strlen(json_key(m)));
+		if (!p)
+			no_such_pass(m, true, json_key(m));
+		f->flags[place_of(p)] = (Setting){ (graft_flag)json_word(m, flag_words, 3), f->who };
+	}
+}
+
+static void read_list(File *f, Json array, Arena *into)
+{
+	size_t n = 0;
+	f->list = NEW_ARRAY(into, json_count(array) + 1, const Pass *);
+	for (Json e = json_first(array, JSON_ARRAY); json_there(e); e = json_next(e)) {
+		const Pass *p = pass_find(json_string(e), strlen(json_string(e)));
+		if (!p)
+			no_such_pass(e, false, json_string(e));
+		f->list[n++] = p;
+	}
+}
+
+static void read_file(File *f, Json doc, Arena *into)
+{
+	static const char *const keys[] = { "level", "passes", "run", "limit", "target" };
+	json_keys(doc, keys, sizeof keys / sizeof *keys);
+	if (json_there(json_get(doc, "level")))
+		f->level = (int)json_int(json_get(doc, "level"), 0, 3);
+	if (json_there(json_get(doc, "passes")))
+		read_flags(f, json_get(doc, "passes"));
+	if (json_there(json_get(doc, "run")))
+		read_list(f, json_get(doc, "run"), into);
+	f->has_limit = json_there(json_get(doc, "limit"));
+	if (f->has_limit)
+		f->limit = json_int(json_get(doc, "limit"), 0, INT64_MAX);
+	if (json_there(json_get(doc, "target")))
+		f->target = arena_strdup(into, json_string(json_get(doc, "target")));
+}
+
+static void take_file(graft_config *c, const File *f)
+{
+	if (f->level >= 0) {
+		c->level = f->level;
+		c->level_who = f->who;
+	}
+	if (f->list)
+		take_list(c, f->list, f->who);
+	for (size_t i = 0; i < n_passes; i++)
+		if (f->flags[i].who)
+			c->flags[i] = f->flags[i];
+	if (f->has_limit)
+		c->limit = f->limit;
+	if (f->target)
+		c->target_path = f->target;
+}
+
+static void load_body(Job *job, void *arg)
+{
+	Call *a = arg;
+	enter(a->c, job);
+	Bytes b = file_read(&job->scratch, a->name);
+	File f = { .who = arena_strdup(&a->c->arena, a->name), .flags = NEW_ARRAY(&job->scratch, n_passes, Setting), .level = -1 };
+	read_file(&f, json_parse(&job->scratch, b.data, b.size, a->name, GRAFT_E_CONFIG), &a->c->arena);
+	take_file(a->c, &f);
+}
+
+graft_status graft_config_load(graft_config *c, const char *path, graft_error *err)
+{
+	return guarded(c->arena.mem, load_body, &(Call){ .c = c, .name = path }, err);
+}
+
+/* ---- deciding ---- */
+
+Decision config_decide(const graft_config *c, const Pass *pass, Arena *into)
+{
+	Setting s = c->flags[place_of(pass)];
+	if (s.who && s.flag != GRAFT_AUTO)
+		return (Decision){ s.flag, s.flag == GRAFT_ON, s.who,
+		                   arena_printf(into, "switched %s by %s", flag_words[s.flag], s.who) };
+	const char *who = c->level_who ? c->level_who : "built-in";
+	if (pass->level > 3)
+		return (Decision){ GRAFT_AUTO, false, "built-in", "runs only when asked for by name" };
+	bool wanted = c->level >= pass->level;
+	return (Decision){ GRAFT_AUTO, wanted, who,
+	                   arena_printf(into, "%s at -O%d (on from -O%d)", wanted ? "on" : "off", c->level, pass->level) };
+}

@@ -1,0 +1,120 @@
+/* dce.c - removes nodes that nothing uses.
+ *
+ * Marks what the outputs need and sweeps the rest. An unknown op stays, whatever it does; a write stays when its storage is an input's, a
+ * parameter's or an unknown op's, or when something that stays looks at it; an assert stays with the value it checks.
+ */
+#include "pass.h"
+
+typedef struct Sweep {
+	Graph *g;
+	Arena *a;
+	const Alias *alias;                   /* NULL: nobody writes */
+	uint32_t mark;
+	Node **work;
+	size_t n_work, cap_work;
+	struct Writer **writers;              /* by alias class: kept as soon as something that stays looks at their storage */
+} Sweep;
+
+typedef struct Writer { Node *node; struct Writer *next; } Writer;
+
+static void keep_node(Sweep *s, Node *n)
+{
+	if (!n || n->mark == s->mark)
+		return;
+	n->mark = s->mark;
+	s->work = arena_grow(s->a, s->work, s->n_work, &s->cap_work, sizeof *s->work);
+	s->work[s->n_work++] = n;
+}
+
+static void see(Sweep *s, const Value *v)
+{
+	if (!s->alias || v->kind == VALUE_LITERAL)
+		return;
+	Writer **list = &s->writers[alias_class(s->alias, v)];
+	for (const Writer *w = *list; w; w = w->next)
+		keep_node(s, w->node);
+	*list = NULL;
+}
+
+static void keep_value(Sweep *s, Value *v)
+{
+	if (!v)
+		return;
+	see(s, v);
+	keep_node(s, v->def);
+}
+
+static void spread(Sweep *s)
+{
+	while (s->n_work) {
+		Node *n = s->work[--s->n_work];
+		for (uint32_t i = 0; i < n->n_in; i++)
+			keep_value(s, n->in[i].value);
+		for (uint32_t i = 0; i < n->n_out; i++)
+			see(s, n->out[i]);
+		keep_value(s, n->held);
+	}
+}
+
+static bool any_writes(const Graph *g)
+{
+	for (const Node *n = g->first; n; n = n->next)
+		if (node_writes(n))
+			return true;
+	return false;
+}
+
+static void find_writers(Sweep *s)
+{
+	if (!any_writes(s->g))
+		return;
+	s->alias = alias_of(s->g, s->a);
+	s->writers = NEW_ARRAY(s->a, s->g->next_value, Writer *);
+	for (Node *n = s->g->first; n; n = n->next) {
+		if (!node_writes(n) || !n->n_in || !n->in[0].value || n->in[0].value->kind == VALUE_LITERAL)
+			continue;
+		Writer **list = &s->writers[alias_class(s->alias, n->in[0].value)], *w = NEW(s->a, Writer);
+		*w = (Writer){ n, *list };
+		*list = w;
+	}
+	for (uint32_t i = 0; i < s->g->n_inputs; i++)
+		see(s, s->g->inputs[i]);
+	for (uint32_t i = 0; i < s->g->n_params; i++)
+		see(s, s->g->params[i]);
+}
+
+static void keep_asserts(Sweep *s)
+{
+	for (Node *n = s->g->first; n; n = n->next) {
+		const Value *v = n->op->effect == ASSERTS && n->n_in ? n->in[0].value : NULL;
+		if (v && (!v->def || v->def->mark == s->mark))
+			n->mark = s->mark;
+	}
+}
+
+/* From the end, so that users go before what they use. */
+static void sweep_out(Sweep *s, PassRun *run)
+{
+	for (Node *n = s->g->last, *before; n; n = before) {
+		before = n->prev;
+		if (n->mark == s->mark)
+			continue;
+		if (!pass_rewrite(run))
+			return;
+		node_remove(s->g, n);
+	}
+}
+
+void pass_dce(PassRun *run)
+{
+	Sweep s = { .g = run->g, .a = run->scratch, .mark = graph_mark(run->g) };
+	find_writers(&s);
+	for (uint32_t i = 0; i < s.g->n_outputs; i++)
+		keep_value(&s, s.g->outputs[i]->use.value);
+	for (Node *n = s.g->first; n; n = n->next)
+		if (op_code(n->op) == OP_unknown)
+			keep_node(&s, n);
+	spread(&s);
+	keep_asserts(&s);
+	sweep_out(&s, run);
+}

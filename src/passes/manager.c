@@ -1,0 +1,264 @@
+/* manager.c - runs a pipeline of passes over one graph.
+ *
+ * After a failure the graph is as it was: the first change of a call makes a copy, and a failure puts the copy in the graph's place. The
+ * copy costs as much memory as the graph has, for the time of the call, and only when something changes. A journal of changes would cost
+ * less, but could not be undone when memory is what ran out; this way nothing is allocated on the way back.
+ */
+#include "manager.h"
+#include "rule.h"
+#include "match.h"
+#include "../probe/probe.h"
+#include <string.h>
+#include <time.h>
+
+/* ---- the table ---- */
+
+const Pass pass_table[] = {
+#define PASS(name, level, kernel, meaning) { #name, meaning, level, kernel, pass_##name, NULL },
+#define RULES(name, level, kernel, meaning) { #name, meaning, level, kernel, NULL, rules_##name },
+#include "passes.def"
+#undef PASS
+#undef RULES
+};
+
+const size_t n_passes = sizeof pass_table / sizeof *pass_table;
+
+const Pass *pass_find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < n_passes; i++)
+		if (!strncmp(pass_table[i].name, name, n) && !pass_table[i].name[n])
+			return &pass_table[i];
+	return NULL;
+}
+
+/* ---- one pass ---- */
+
+static double seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Tentative nodes stand for nodes that are still there, so they do not count. */
+static int64_t nodes_of(const Graph *g)
+{
+	return (int64_t)g->n_nodes - tentative_count(g);
+}
+
+/* One pass, on its own job so that what goes wrong can be told with the pass's name. */
+typedef struct Step { Pipeline *p; const Pass *pass; Decision d; size_t result; bool changed; } Step;
+
+static void run_body(Job *job, void *arg)
+{
+	Step *s = arg;
+	Pipeline *p = s->p;
+	Graph *g = p->g;
+	graph_enter(g, job);
+	uint32_t rewrites = g->rewrites;
+	PassRun run = {
+		.g = g, .pass = s->pass->name, .kernel = s->pass->kernel, .keep = s->d.requested == GRAFT_ON, .backup = p->report ? &p->backup : NULL,
+		.scratch = &job->scratch, .target = p->target, .budget = &p->budget,
+	};
+	if (s->pass->run)
+		s->pass->run(&run);
+	else
+		rules_run(&run, s->pass->rules);
+	s->changed = g->rewrites != rewrites;
+	if (s->changed)
+		graph_verify(g);
+	if (!p->report)
+		return;
+	p->report->arena.job = job;
+	p->report->result[s->result].applied = run.applied;
+	for (size_t i = 0; i < run.n_refusals; i++)
+		report_refusal(p->report, s->pass->name, run.refusals[i].node, run.refusals[i].code, run.refusals[i].message);
+}
+
+static void call_hook(const Pipeline *p, const char *pass, int when, Graph *g)
+{
+	if (p->config->hook && p->report)
+		p->config->hook(p->config->hook_user, pass, when, (graft_graph *)g);
+}
+
+/* ---- a pass that fails ---- */
+
+typedef struct Replay { const Pipeline *p; const Pass *failed; Graph *before; } Replay;
+
+static void replay_body(Job *job, void *arg)
+{
+	Replay *r = arg;
+	r->before = graph_copy(job, r->p->backup ? r->p->backup : r->p->g);
+	Pipeline again = { .g = r->before, .config = r->p->config, .target = r->p->target, .list = r->p->list, .budget = r->p->config->limit,
+	                   .until = r->p->at };
+	pipeline_run(&again, job);
+	call_hook(r->p, r->failed->name, -1, r->before);
+}
+
+/* Passes are deterministic, so the graph before this one can be had again from the copy. */
+_Noreturn static void pass_failed(Pipeline *p, Job *job, const Pass *pass, const graft_error *err)
+{
+	graft_error ignored;
+	if (err->status == GRAFT_E_NOMEM)
+		fail_again(job, err);
+	if (p->config->hook && p->report)
+		guarded(context_allocator(p->g->ctx), replay_body, &(Replay){ p, pass, NULL }, &ignored);
+	if (err->status == GRAFT_E_GRAPH)
+		fail_at(job, GRAFT_E_RULE, *err->path ? err->path : NULL, "pass %s left an invalid graph: %s", pass->name, err->message);
+	fail_at(job, err->status, *err->path ? err->path : NULL, "pass %s: %s", pass->name, err->message);
+}
+
+/* ---- deciding ---- */
+
+/* A fusion that does not run leaves one refusal for the whole graph. */
+static void refuse_all(Pipeline *p, const Pass *pass, const char *code, const char *reason)
+{
+	if (p->report && pass->kernel)
+		report_refusal(p->report, pass->name, p->g->name, code, reason);
+}
+
+static bool kernel_there(Pipeline *p, Job *job, const Step *s)
+{
+	if (!s->pass->kernel)
+		return true;
+	Answer a = target_kernel(p->target, s->pass->kernel, &job->scratch);
+	if (a.available)
+		return true;
+	if (s->d.requested == GRAFT_ON)
+		fail(job, GRAFT_E_UNAVAILABLE, "pass %s was switched on by %s, but %s cannot be called for %s: %s; give a kernel pack that has "
+		     "it, another target, or leave the pass on auto", s->pass->name, s->d.who, s->pass->kernel, target_arch(p->target), a.reason);
+	if (p->report) {
+		graft_pass_result *r = &p->report->result[s->result];
+		r->effective = false;
+		r->outcome = GRAFT_PASS_UNAVAILABLE;
+		r->reason = arena_strdup(&p->report->arena, a.reason);
+	}
+	refuse_all(p, s->pass, "kernel", a.reason);
+	return false;
+}
+
+static void record(Pipeline *p, const Step *s, int64_t before, double took)
+{
+	if (!p->report)
+		return;
+	graft_pass_result *r = &p->report->result[s->result];
+	r->nodes_before = before;
+	r->nodes_after = nodes_of(p->g);
+	r->seconds = took;
+	r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
+}
+
+/* Nodes made by tentative rules have ids from first on; they are put back, or counted as taken, when the pipeline ends. */
+typedef struct Tentative { size_t result; uint32_t first, end; struct Tentative *next; } Tentative;
+
+static void remember_tentative(Pipeline *p, Job *job, const Step *s, uint32_t first)
+{
+	if (!s->changed || s->d.requested == GRAFT_ON || s->pass->run)
+		return;
+	Tentative *t = NEW(&job->scratch, Tentative);
+	*t = (Tentative){ s->result, first, p->g->next_id, p->tentative };
+	p->tentative = t;
+}
+
+static void run_pass(Pipeline *p, Job *job, const Pass *pass)
+{
+	Step s = { .p = p, .pass = pass, .d = config_decide(p->config, pass, &job->scratch) };
+	if (p->report) {
+		p->report->arena.job = job;
+		s.result = p->report->n_results;
+		graft_pass_result *r = report_pass(p->report, pass, s.d);
+		r->nodes_before = r->nodes_after = nodes_of(p->g);
+	}
+	if (!s.d.wanted) {
+		refuse_all(p, pass, "config", s.d.reason);
+		return;
+	}
+	if (!kernel_there(p, job, &s))
+		return;
+	graft_error err;
+	int64_t before = nodes_of(p->g);
+	uint32_t first = p->g->next_id;
+	call_hook(p, pass->name, 0, p->g);
+	double start = seconds();
+	if (guarded(context_allocator(p->g->ctx), run_body, &s, &err))
+		pass_failed(p, job, pass, &err);
+	record(p, &s, before, seconds() - start);
+	if (p->report)
+		p->report->arena.job = job;
+	remember_tentative(p, job, &s, first);
+	call_hook(p, pass->name, 1, p->g);
+}
+
+/* ---- the pipeline ---- */
+
+static void settle_tentative(Pipeline *p)
+{
+	for (const Tentative *t = p->tentative; t; t = t->next) {
+		int64_t back = tentative_restore(p->g, t->first, t->end);
+		if (!back || !p->report)
+			continue;
+		graft_pass_result *r = &p->report->result[t->result];
+		r->reason = arena_printf(&p->report->arena, "%s; recognised %lld, %lld taken by a fusion, the others went back", r->reason,
+		                         (long long)r->applied, (long long)(r->applied - back));
+		r->applied -= back;
+		r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
+	}
+}
+
+void pipeline_run(Pipeline *p, Job *job)
+{
+	for (p->at = 0; p->list[p->at] && p->at != p->until; p->at++)
+		run_pass(p, job, p->list[p->at]);
+	if (p->until == PIPELINE_WHOLE) {
+		settle_tentative(p);
+		graph_verify(p->g);
+	}
+}
+
+static const graft_config *default_config(Job *job, graft_context *ctx)
+{
+	graft_config *c = NEW(&job->scratch, graft_config);
+	*c = (graft_config){ .ctx = ctx, .level = 2, .limit = -1, .flags = NEW_ARRAY(&job->scratch, n_passes, Setting) };
+	return c;
+}
+
+static const Pass **level_pipeline(Job *job)
+{
+	const Pass **list = NEW_ARRAY(&job->scratch, n_passes + 1, const Pass *);
+	for (size_t i = 0; i < n_passes; i++)
+		list[i] = &pass_table[i];
+	return list;
+}
+
+/* ---- the call ---- */
+
+static void optimize_body(Job *job, void *arg)
+{
+	Pipeline *p = arg;
+	graft_context *ctx = p->g->ctx;
+	graph_enter(p->g, job);
+	if (!p->config)
+		p->config = default_config(job, ctx);
+	p->list = p->config->list ? p->config->list : level_pipeline(job);
+	p->budget = p->config->limit;
+	p->until = PIPELINE_WHOLE;
+	p->report = report_new(job, ctx);
+	p->target = target_open(job, ctx, p->config->target_path, &job->scratch);
+	pipeline_run(p, job);
+	p->report->arena.job = NULL;
+}
+
+graft_status graft_optimize(graft_graph *g, const graft_config *config, graft_report **report, graft_error *err)
+{
+	Pipeline p = { .g = &g->g, .config = config };
+	graft_status status = guarded(context_allocator(g->g.ctx), optimize_body, &p, err);
+	if (status && p.backup)
+		graph_become(&g->g, p.backup);
+	else
+		graph_free(p.backup);
+	if (!status && report)
+		*report = p.report;
+	else
+		graft_report_free(p.report);
+	return status;
+}

@@ -1,0 +1,498 @@
+/* replace.c - checks a whole match against what it would become, then changes the graph. Nothing is changed before every check stands. */
+#include "match.h"
+#include "piece.h"
+#include "../ir/shape.h"
+#include "../probe/probe.h"
+#include <assert.h>
+#include <string.h>
+
+/* One line of emit, made up outside the graph: enough of a node for the shape rule and the kernel to judge. */
+typedef struct Draft {
+	Node node;
+	Type *types;
+	struct Draft *next;
+} Draft;
+
+/* ---- drafts ---- */
+
+static Value *bound_or_made(const Match *m, Value *const *made, int name)
+{
+	return made[name] ? made[name] : m->s.value[name];
+}
+
+/* A constant in an operand's place. */
+static Attr scalar_arg(const Match *m, const Arg *a)
+{
+	return a->kind == ARG_NUMBER ? a->number : m->s.attr[a->name];
+}
+
+static Attr as_kind(const Match *m, const Term *t, Attr a, AttrKind kind)
+{
+	if (a.kind == ATTR_INT && kind == ATTR_FLOAT)
+		return (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
+	if (a.kind != kind && a.kind != ATTR_NONE)
+		fail_at(graph_job(m->run->g), GRAFT_E_RULE, m->p->label, "emit gives %s a %s where it takes a %s", t->op->name,
+		        attr_kind_name(a.kind), attr_kind_name(kind));
+	return a;
+}
+
+/* What emit says about attribute i; NONE: nothing. */
+static Attr emit_attr(const Match *m, const Term *t, int i)
+{
+	for (int k = 0; k < t->n_attr; k++)
+		if (t->attr[k].index == i)
+			return as_kind(m, t, t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name], t->op->attrs[i].kind);
+	return (Attr){ .kind = ATTR_NONE };
+}
+
+static Value *draft_value(Match *m, Type type)
+{
+	Value *v = NEW(m->run->scratch, Value);
+	v->type = type;
+	return v;
+}
+
+static Value *draft_arg(Match *m, Value *const *made, const Arg *a)
+{
+	if (a->kind == ARG_VALUE)
+		return bound_or_made(m, made, a->name);
+	Attr literal = scalar_arg(m, a);
+	Value *v = draft_value(m, (Type){ .dtype = literal.kind == ATTR_BOOL ? GRAFT_DTYPE_bool
+	                                         : literal.kind == ATTR_INT ? GRAFT_DTYPE_i64 : GRAFT_DTYPE_f64 });
+	v->kind = VALUE_LITERAL;
+	v->literal = literal;
+	return v;
+}
+
+static Draft *draft_line(Match *m, Value *const *made, const Line *l)
+{
+	Arena *a = m->run->scratch;
+	const Term *t = l->term;
+	Draft *d = NEW(a, Draft);
+	Node *n = &d->node;
+	n->op = t->op;
+	n->name = t->op->name;
+	n->n_in = (uint32_t)t->n_in;
+	n->in = NEW_ARRAY(a, n->n_in, Use);
+	for (uint32_t i = 0; i < n->n_in; i++)
+		n->in[i] = (Use){ .value = draft_arg(m, made, &t->in[i]), .node = n };
+	n->n_attr = t->op->n_attrs;
+	n->attr = NEW_ARRAY(a, n->n_attr, Attr);
+	for (int i = 0; i < t->op->n_attrs; i++) {
+		n->attr[i] = emit_attr(m, t, i);
+		if (n->attr[i].kind == ATTR_NONE && t->op->attrs[i].fallback)
+			attr_default(m->run->g, &t->op->attrs[i], &n->attr[i]);
+	}
+	n->n_out = (uint32_t)l->n_out;
+	d->types = NEW_ARRAY(a, n->n_out, Type);
+	return d;
+}
+
+typedef struct Inference { Graph *g; const Node *node; Type *out; } Inference;
+
+static void infer_body(Job *job, void *arg)
+{
+	Inference *i = arg;
+	graph_enter(i->g, job);
+	i->node->op->infer(&(Infer){ i->g, i->node, i->out, i->node->n_out });
+}
+
+/* The shape rule's own words when it does not take the operands. */
+static bool draft_types(Match *m, Draft *d)
+{
+	Graph *g = m->run->g;
+	graft_error err;
+	Inference i = { g, &d->node, d->types };
+	graft_status status = guarded(context_allocator(g->ctx), infer_body, &i, &err);
+	if (status == GRAFT_OK)
+		return true;
+	if (status != GRAFT_E_GRAPH)
+		fail_again(graph_job(g), &err);
+	return refuse(m, "type", "%s", err.message);
+}
+
+static const char *type_words(Match *m, const Type *type)
+{
+	Text t = { .arena = m->run->scratch };
+	type_print(&t, type);
+	return t.text;
+}
+
+static bool same_type(Match *m, const Value *root, const Type *type)
+{
+	return type_eq(m->run->g, &root->type, type) == YES ||
+	       refuse(m, "type", "'%s' is %s, its replacement would be %s", root->name, type_words(m, &root->type), type_words(m, type));
+}
+
+/* ---- can the target call it ---- */
+
+static bool kernel_covers(Match *m, const Draft *d)
+{
+	PassRun *run = m->run;
+	const Node *n = &d->node;
+	if (!run->kernel || strcmp(n->op->name, run->kernel))
+		return true;
+	Type *types = NEW_ARRAY(run->scratch, n->n_in, Type);
+	Dim *strides = NEW_ARRAY(run->scratch, n->n_in, Dim);
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		Value *v = n->in[i].value;
+		types[i] = v ? v->type : (Type){ .dtype = GRAFT_DTYPE_COUNT };
+		strides[i] = v ? piece_row_stride(run->g, v) : dim_const(0);
+	}
+	Answer a = target_node(run->target, run->g, n->op, types, n->n_in, n->attr, strides, run->scratch);
+	return a.available || refuse(m, "kernel", "%s", a.reason);
+}
+
+/* ---- storage ---- */
+
+static bool only_views(const Match *m)
+{
+	for (int i = 0; i < m->p->n_places; i++)
+		if (m->s.node[i] && m->s.node[i]->op->effect != VIEW)
+			return false;
+	return true;
+}
+
+static const Node *first_matched(const Match *m)
+{
+	const Node *first = NULL;
+	for (int i = 0; i < m->p->n_places; i++)
+		if (m->s.node[i] && (!first || m->s.node[i]->pos < first->pos))
+			first = m->s.node[i];
+	return first;
+}
+
+static Node *root_node(const Match *m, int i)
+{
+	return m->s.node[m->p->line_of[m->p->root[i]]];
+}
+
+static Node *last_root(const Match *m)
+{
+	Node *last = root_node(m, 0);
+	for (int i = 1; i < m->p->n_roots; i++)
+		if (root_node(m, i)->pos > last->pos)
+			last = root_node(m, i);
+	return last;
+}
+
+/* The replacement reads where the last root stands what the match read from its first node on: no write may lie between. */
+static bool reads_stand(Match *m, const Value *v)
+{
+	if (!v || v->kind == VALUE_LITERAL || !alias_written(m->alias, v))
+		return true;
+	uint32_t class = alias_class(m->alias, v);
+	const Node *last = last_root(m);
+	for (const Node *n = first_matched(m); n != last; n = n->next)
+		if (node_writes(n) && n->n_in && n->in[0].value && alias_class(m->alias, n->in[0].value) == class)
+			return refuse(m, "hazard", "'%s' writes the storage of '%s', which is read before and after", node_label(n), v->name);
+	return true;
+}
+
+/* A replaced value whose storage is written would take its writers along. Where all is views, storage stays what it was. */
+static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
+{
+	if (!m->alias || only_views(m))
+		return true;
+	for (int i = 0; i < m->p->n_roots; i++) {
+		const Value *v = m->s.value[m->p->root[i]];
+		if (alias_written(m->alias, v))
+			return refuse(m, "hazard", "the storage of '%s' is written in place", v->name);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!reads_stand(m, operands[i]))
+			return false;
+	for (int i = 0; i < m->p->n_emit; i++) {
+		const Line *l = &m->p->emit[i];
+		if (!l->term && alias_written(m->alias, m->s.value[l->same]))
+			return refuse(m, "hazard", "the storage of '%s' is written in place", m->s.value[l->same]->name);
+	}
+	return true;
+}
+
+/* ---- order ---- */
+
+static const char *name_of(const Node *n)
+{
+	return n ? node_label(n) : "?";
+}
+
+static bool can_move(Match *m, Value *const *operands, uint32_t n)
+{
+	Node *roots[MAX_LINES];
+	const Node *culprit = NULL;
+	for (int i = 0; i < m->p->n_roots; i++)
+		roots[i] = root_node(m, i);
+	switch (graph_can_move(m->run->g, m->alias, roots, (uint32_t)m->p->n_roots, operands, n, &culprit)) {
+	case MOVE_OK:
+		return true;
+	case MOVE_CYCLE:
+		return refuse(m, "cycle", "the replacement needs '%s', which depends on what is replaced", name_of(culprit));
+	case MOVE_HAZARD:
+		return refuse(m, "hazard", "'%s' writes storage that is used before and after it", name_of(culprit));
+	}
+	return false;
+}
+
+/* ---- all checks ---- */
+
+static bool is_held(const Match *m, const Node *n)
+{
+	return n->id < m->n_held && m->held[n->id];
+}
+
+/* Operands of the replacement that are in the graph already: names that emit does not define. */
+static uint32_t outer_operands(const Match *m, Value **operands)
+{
+	bool own[MAX_NAMES] = { false };
+	uint32_t n = 0;
+	for (int i = 0; i < m->p->n_emit; i++) {
+		const Line *l = &m->p->emit[i];
+		if (!l->term && !own[l->same])
+			operands[n++] = m->s.value[l->same];
+		for (int k = 0; l->term && k < l->term->n_in; k++)
+			if (l->term->in[k].kind == ARG_VALUE && !own[l->term->in[k].name])
+				operands[n++] = m->s.value[l->term->in[k].name];
+		for (int k = 0; k < l->n_out; k++)
+			own[l->out[k]] = true;
+	}
+	return n;
+}
+
+static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
+{
+	if (!l->term)
+		return same_type(m, m->s.value[l->out[0]], &m->s.value[l->same]->type);
+	Draft *d = *end = draft_line(m, made, l);
+	if (!draft_types(m, d))
+		return false;
+	for (int i = 0; i < l->n_out; i++) {
+		if (m->p->line_of[l->out[i]] >= 0 && !same_type(m, m->s.value[l->out[i]], &d->types[i]))
+			return false;
+		made[l->out[i]] = draft_value(m, d->types[i]);
+	}
+	return kernel_covers(m, d);
+}
+
+bool replace_check(Match *m)
+{
+	Value *made[MAX_NAMES] = { NULL }, *operands[MAX_LINES * MAX_ARGS];
+	for (int i = 0; i < m->p->n_roots; i++)
+		if (is_held(m, root_node(m, i)))
+			return false;
+	m->draft = NULL;
+	Draft **end = &m->draft;
+	for (int i = 0; i < m->p->n_emit; i++) {
+		if (!check_line(m, made, &m->p->emit[i], end))
+			return false;
+		end = *end ? &(*end)->next : end;
+	}
+	uint32_t n = outer_operands(m, operands);
+	return storage_stands(m, operands, n) && can_move(m, operands, n);
+}
+
+/* ---- change ---- */
+
+static const char *out_name(Match *m, int name)
+{
+	const char *stem = m->p->line_of[name] >= 0 ? m->s.value[name]->name : m->p->name[name];
+	return name_fresh(m->run->g, stem);
+}
+
+static Value *real_arg(Match *m, Value *const *made, const Arg *a)
+{
+	return a->kind == ARG_VALUE ? bound_or_made(m, made, a->name) : value_literal(m->run->g, scalar_arg(m, a));
+}
+
+static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, Node *before)
+{
+	Value *in[MAX_ARGS];
+	const char *names[MAX_ARGS];
+	for (int i = 0; i < l->term->n_in; i++)
+		in[i] = real_arg(m, made, &l->term->in[i]);
+	for (int i = 0; i < l->n_out; i++)
+		names[i] = out_name(m, l->out[i]);
+	Node *n = node_new(m->run->g, &(NodeSpec){
+		.op = l->term->op, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out, .attr = d->node.attr,
+		.before = before,
+	});
+	for (int i = 0; i < l->n_out; i++)
+		made[l->out[i]] = n->out[i];
+	return n;
+}
+
+/* Matched nodes in order. */
+static uint32_t matched_nodes(const Match *m, Node **nodes)
+{
+	uint32_t n = 0;
+	for (int i = 0; i < m->p->n_places; i++) {
+		Node *x = m->s.node[i];
+		if (!x)
+			continue;
+		uint32_t at = n++;
+		for (; at > 0 && nodes[at - 1]->pos > x->pos; at--)
+			nodes[at] = nodes[at - 1];
+		nodes[at] = x;
+	}
+	return n;
+}
+
+static void origin_add(Graph *g, Origin *o, size_t *cap, const char *name)
+{
+	for (uint32_t i = 0; i < o->n; i++)
+		if (!strcmp(o->names[i], name))
+			return;
+	o->names = arena_grow(&g->arena, o->names, o->n, cap, sizeof *o->names);
+	o->names[o->n++] = name;
+}
+
+/* The names of all replaced nodes. A node without an origin is one of the source. */
+static Origin origin_of(Match *m)
+{
+	Node *nodes[MAX_PLACES];
+	Origin o = { 0 };
+	size_t cap = 0;
+	uint32_t n = matched_nodes(m, nodes);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!nodes[i]->origin.n)
+			origin_add(m->run->g, &o, &cap, node_label(nodes[i]));
+		for (uint32_t k = 0; k < nodes[i]->origin.n; k++)
+			origin_add(m->run->g, &o, &cap, nodes[i]->origin.names[k]);
+	}
+	return o;
+}
+
+static bool removable(const Node *n)
+{
+	if (n->dead || n->op->effect == WRITES || n->op->effect == ASSERTS || op_code(n->op) == OP_unknown)
+		return false;
+	for (uint32_t i = 0; i < n->n_out; i++)
+		if (value_used(n->out[i]))
+			return false;
+	return true;
+}
+
+typedef struct Worklist { Node **v; size_t n, cap; } Worklist;
+
+static void list_add(Match *m, Worklist *w, const Value *v)
+{
+	if (!v || !v->def)
+		return;
+	w->v = arena_grow(m->run->scratch, w->v, w->n, &w->cap, sizeof *w->v);
+	w->v[w->n++] = v->def;
+}
+
+/* Removes the node and the asserts on its results; what it read is looked at next. */
+static void remove_one(Match *m, Worklist *w, Node *n)
+{
+	for (uint32_t i = 0; i < n->n_out; i++)
+		while (n->out[i]->uses)
+			node_remove(m->run->g, n->out[i]->uses->node);
+	for (uint32_t i = 0; i < n->n_in; i++)
+		list_add(m, w, n->in[i].value);
+	list_add(m, w, n->held);
+	node_remove(m->run->g, n);
+}
+
+/* What nothing uses any more goes, from the matched nodes up. */
+static void remove_unused(Match *m)
+{
+	Node *nodes[MAX_PLACES];
+	Worklist w = { 0 };
+	uint32_t n = matched_nodes(m, nodes);
+	for (uint32_t i = n; i-- > 0;) {
+		if (removable(nodes[i]) && !is_held(m, nodes[i]))
+			remove_one(m, &w, nodes[i]);
+		while (w.n) {
+			Node *next = w.v[--w.n];
+			if (removable(next) && !is_held(m, next))
+				remove_one(m, &w, next);
+		}
+	}
+}
+
+static void build(Match *m, Value **made)
+{
+	Node *before = last_root(m);
+	const Draft *d = m->draft;
+	Origin origin = origin_of(m);
+	for (int i = 0; i < m->p->n_emit; i++) {
+		const Line *l = &m->p->emit[i];
+		if (!l->term) {
+			made[l->out[0]] = bound_or_made(m, made, l->same);
+			continue;
+		}
+		Node *n = build_line(m, made, l, d, before);
+		n->origin = origin;
+		d = d->next;
+	}
+}
+
+/* A new value stands where the old one stood, under its name; a value that was there before keeps its own. */
+static void put(Match *m, Value *old, Value *by, const Line *l)
+{
+	value_replace(m->run->g, old, by);
+	if (l->term)
+		value_take_name(m->run->g, by, old);
+}
+
+static void put_all(Match *m, Value *const *made)
+{
+	for (int i = 0; i < m->p->n_emit; i++) {
+		const Line *l = &m->p->emit[i];
+		for (int k = 0; k < l->n_out; k++)
+			if (m->p->line_of[l->out[k]] >= 0)
+				put(m, m->s.value[l->out[k]], made[l->out[k]], l);
+	}
+}
+
+static void hold(Match *m, Value *const *made)
+{
+	int root = m->p->root[0];
+	made[root]->def->tentative = true;
+	made[root]->def->held = m->s.value[root];
+}
+
+bool replace_apply(Match *m)
+{
+	Value *made[MAX_NAMES] = { NULL };
+	bool tentative = m->p->rule->tentative && !m->run->keep;
+	if (tentative) {
+		pass_touch(m->run);
+		m->run->applied++;
+	} else if (!pass_rewrite(m->run)) {
+		return false;
+	}
+	build(m, made);
+	put_all(m, made);
+	if (tentative)
+		hold(m, made);
+	else
+		remove_unused(m);
+	return true;
+}
+
+/* ---- tentative nodes ---- */
+
+int64_t tentative_count(const Graph *g)
+{
+	int64_t count = 0;
+	for (const Node *n = g->first; n; n = n->next)
+		count += n->tentative;
+	return count;
+}
+
+int64_t tentative_restore(Graph *g, uint32_t first_id, uint32_t end_id)
+{
+	int64_t count = 0;
+	for (Node *n = g->first, *next; n; n = next) {
+		next = n->next;
+		if (!n->tentative || n->id < first_id || n->id >= end_id)
+			continue;
+		value_take_name(g, n->held, n->out[0]);
+		value_replace(g, n->out[0], n->held);
+		node_remove(g, n);
+		count++;
+	}
+	return count;
+}
