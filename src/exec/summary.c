@@ -2,7 +2,7 @@
 #include "../kernels/cpu/convert.h"
 #include <math.h>
 
-enum { RUN = 256 };
+enum { CHUNK = 256 };
 
 static void take(graft_summary *s, double *sum, double v)
 {
@@ -20,10 +20,10 @@ static void take(graft_summary *s, double *sum, double v)
 /* n elements at a stride. */
 static void take_row(graft_summary *s, double *sum, const graft_tensor *t, const char *row, int64_t n, int64_t stride)
 {
-	double run[RUN];
+	double run[CHUNK];
 	int64_t each = (int64_t)graft_dtype_size((graft_dtype)t->dtype);
-	for (int64_t i = 0; i < n; i += RUN) {
-		int64_t m = n - i < RUN ? n - i : RUN;
+	for (int64_t i = 0; i < n; i += CHUNK) {
+		int64_t m = n - i < CHUNK ? n - i : CHUNK;
 		convert(GRAFT_DTYPE_f64, run, 1, t->dtype, row + i * stride * each, stride, m);
 		for (int64_t k = 0; k < m; k++)
 			take(s, sum, run[k]);
