@@ -29,7 +29,7 @@ typedef enum OptionId {
 } OptionId;
 
 typedef struct OptionRow { const char *spelling, *value; unsigned verbs; const char *meaning; } OptionRow;
-extern const OptionRow options[N_OPTIONS];
+extern const OptionRow option_rows[N_OPTIONS];
 
 typedef struct Given { OptionId id; const char *value; } Given;   /* value NULL: a switch, or an optional value left out */
 

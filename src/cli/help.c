@@ -23,18 +23,18 @@ enum { N_EXITS = sizeof exits / sizeof *exits };
 /* "--bind T=4", "-ON", "--explain[=P]" */
 static void spell(char *buf, size_t size, OptionId id)
 {
-	const char *value = options[id].value;
+	const char *value = option_rows[id].value;
 	if (!value)
-		snprintf(buf, size, "%s", options[id].spelling);
+		snprintf(buf, size, "%s", option_rows[id].spelling);
 	else if (*value == '[')
-		snprintf(buf, size, "%s[=%s", options[id].spelling, value + 1);
+		snprintf(buf, size, "%s[=%s", option_rows[id].spelling, value + 1);
 	else
-		snprintf(buf, size, "%s%s%s", options[id].spelling, id == OPT_level ? "" : " ", value);
+		snprintf(buf, size, "%s%s%s", option_rows[id].spelling, id == OPT_level ? "" : " ", value);
 }
 
 static bool belongs(OptionId id, int verb)
 {
-	return options[id].verbs >> verb & 1;
+	return option_rows[id].verbs >> verb & 1;
 }
 
 static void each_option(int verb, const char *fmt)
@@ -45,11 +45,11 @@ static void each_option(int verb, const char *fmt)
 			continue;
 		spell(left, sizeof left, id);
 		if (!strcmp(fmt, "markdown"))
-			printf("| `%s` | %s |\n", left, options[id].meaning);
+			printf("| `%s` | %s |\n", left, option_rows[id].meaning);
 		else if (!strcmp(fmt, "man"))
-			printf(".TP\n.B \"%s\"\n%s\n", left, options[id].meaning);
+			printf(".TP\n.B \"%s\"\n%s\n", left, option_rows[id].meaning);
 		else
-			printf("  %-22s %s\n", left, options[id].meaning);
+			printf("  %-22s %s\n", left, option_rows[id].meaning);
 	}
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const OptionRow options[N_OPTIONS] = {
+const OptionRow option_rows[N_OPTIONS] = {
 #define OPTION(id, spelling, value, verbs, meaning) { spelling, value, verbs, meaning },
 #include "options.def"
 #undef OPTION
@@ -14,8 +14,8 @@ const OptionRow options[N_OPTIONS] = {
 /* Does this word spell the option? *value gets what follows '=' (or, for -O, follows at once), NULL if nothing does. */
 static bool spells(const char *word, OptionId id, const char **value)
 {
-	size_t n = strlen(options[id].spelling);
-	if (strncmp(word, options[id].spelling, n))
+	size_t n = strlen(option_rows[id].spelling);
+	if (strncmp(word, option_rows[id].spelling, n))
 		return false;
 	*value = NULL;
 	if (!word[n])
@@ -50,16 +50,16 @@ static bool take_option(Cli *c, int argc, char **argv, int *i, int verb)
 {
 	const char *value, *word = argv[*i];
 	OptionId id = find_option(word, &value);
-	if (id == N_OPTIONS || !(options[id].verbs >> verb & 1))
+	if (id == N_OPTIONS || !(option_rows[id].verbs >> verb & 1))
 		return reject(c, "graft %s has no option '%s'", c->verb, word);
-	bool wants = options[id].value && *options[id].value != '[';
+	bool wants = option_rows[id].value && *option_rows[id].value != '[';
 	if (wants && !value) {
 		if (*i + 1 >= argc)
-			return reject(c, "%s needs a value, %s", word, options[id].value);
+			return reject(c, "%s needs a value, %s", word, option_rows[id].value);
 		value = argv[++*i];
 	}
-	if (!options[id].value && value)
-		return reject(c, "%s takes no value, found '%s'", options[id].spelling, value);
+	if (!option_rows[id].value && value)
+		return reject(c, "%s takes no value, found '%s'", option_rows[id].spelling, value);
 	c->given[c->n_given++] = (Given){ id, value };
 	return true;
 }
@@ -114,7 +114,7 @@ bool cli_number(Cli *c, OptionId id, int64_t min, int64_t max, int64_t otherwise
 	errno = 0;
 	long long n = strtoll(value, &end, 10);
 	if (!*value || *end || errno || n < min || n > max)
-		return reject(c, "%s wants a whole number from %lld to %lld, found '%s'", options[id].spelling, (long long)min,
+		return reject(c, "%s wants a whole number from %lld to %lld, found '%s'", option_rows[id].spelling, (long long)min,
 		              (long long)max, value);
 	*out = n;
 	return true;

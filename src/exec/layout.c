@@ -10,23 +10,6 @@
 
 /* ---- tensors ----------------------------------------------------------------------------------------------- */
 
-int64_t tensor_count(const graft_tensor *t)
-{
-	int64_t n = 1;
-	for (int32_t i = 0; i < t->rank; i++)
-		n *= t->shape[i];
-	return n;
-}
-
-bool tensor_dense(const graft_tensor *t)
-{
-	int64_t want = 1;
-	for (int32_t i = t->rank; i-- > 0; want *= t->shape[i])
-		if (t->shape[i] != 1 && t->stride[i] != want)
-			return tensor_count(t) == 0;
-	return true;
-}
-
 static void dense_strides(int64_t *stride, const int64_t *shape, uint32_t rank)
 {
 	int64_t n = 1;
@@ -98,7 +81,7 @@ static uint32_t slot_given(graft_plan *p, const graft_tensor *given)
 	t.shape = arena_copy(&p->arena, t.shape, (size_t)t.rank * sizeof *t.shape);
 	t.stride = stride;
 	dense_strides(stride, t.shape, (uint32_t)t.rank);
-	for (int32_t i = 0; i < t.rank && tensor_count(&t); i++)
+	for (int32_t i = 0; i < t.rank && tensor_size(&t); i++)
 		if (t.shape[i] > 1)
 			stride[i] = given->stride[i];
 	return slot_new(p, t, store_new(p, STORE_GIVEN, 0, t.data), 0);
@@ -169,7 +152,7 @@ static void layout_constant(graft_plan *p, const Node *n)
 	graft_tensor t = tensor_of(p, n->out[0]->name, &n->out[0]->type, &size);
 	char *data = t.data = plan_block(&p->arena, size);
 	size_t each = graft_dtype_size(n->out[0]->type.dtype);
-	int64_t count = tensor_count(&t);
+	int64_t count = tensor_size(&t);
 	if (values->n == 1)
 		put_literal(&values->list[0], t.dtype, data, count);
 	for (int64_t i = 0; values->n != 1 && i < count; i++)

@@ -117,7 +117,7 @@ static void finish_step(graft_plan *p, Step *s)
 		t[i] = (graft_tensor){ .dtype = GRAFT_DTYPE_COUNT };
 		if (s->slots[i] != NO_SLOT)
 			t[i] = p->slots[s->slots[i]].tensor;
-		s->empty &= i < s->n_in || tensor_count(&t[i]) == 0;
+		s->empty &= i < s->n_in || tensor_size(&t[i]) == 0;
 	}
 	s->call.struct_size = sizeof s->call;
 	s->call.n_in = (int32_t)s->n_in;

@@ -12,6 +12,7 @@
 #define GRAFT_PLAN_H
 
 #include "../ir/graph.h"
+#include "../kernels/cpu/kernel.h"
 #include "../probe/probe.h"
 #include "host.h"
 
@@ -119,8 +120,6 @@ void layout_given(graft_plan *p);             /* slots for inputs and params; a 
 uint32_t layout_operand(graft_plan *p, const Value *v);       /* v's slot; a literal gets one */
 bool layout_node(graft_plan *p, const Node *n);               /* slots for its results; false: nothing is left to compute */
 Type layout_type(graft_plan *p, const graft_tensor *t);
-bool tensor_dense(const graft_tensor *t);
-int64_t tensor_count(const graft_tensor *t);                  /* elements; the plan has checked that it fits */
 
 /* bind.c */
 void bind_refuse_unknown(Job *job, const Graph *g);           /* fails with GRAFT_E_UNSUPPORTED naming all unknown ops */

@@ -136,7 +136,7 @@ static void fill_range(void *arg, int64_t begin, int64_t end)
 
 static bool is_vector(const graft_tensor *t)
 {
-	int64_t count = tensor_count(t);
+	int64_t count = tensor_size(t);
 	for (int32_t i = 0; i < t->rank; i++)
 		if (t->shape[i] == count)
 			return true;
@@ -169,5 +169,5 @@ void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Pur
 		f.bound = purpose.ids > 0 && purpose.ids < INT32_MAX ? (uint64_t)purpose.ids : purpose.ids ? INT32_MAX : SMALL_INTEGERS;
 	else
 		choose_floats(&f, v, purpose);
-	pool_run(p->host.pool, tensor_count(t), 1 << 16, fill_range, &f);
+	pool_run(p->host.pool, tensor_size(t), 1 << 16, fill_range, &f);
 }
