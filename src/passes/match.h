@@ -24,7 +24,7 @@ struct Match {
 	PassRun *run;
 	const Pattern *p;
 	const Alias *alias;                   /* NULL: nobody writes any storage */
-	const bool *held;                     /* by node id, up to n_held: made the value of a tentative node */
+	bool *held;                           /* by node id, up to n_held: makes what a tentative node stands in for */
 	uint32_t n_held;
 	State s;
 	Miss miss;

@@ -390,6 +390,8 @@ static void remove_one(Match *m, Worklist *w, Node *n)
 			node_remove(m->run->g, n->out[i]->uses->node);
 	for (uint32_t i = 0; i < n->n_in; i++)
 		list_add(m, w, n->in[i].value);
+	if (n->held && is_held(m, n->held->def))
+		m->held[n->held->def->id] = false;
 	list_add(m, w, n->held);
 	node_remove(m->run->g, n);
 }
