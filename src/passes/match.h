@@ -18,7 +18,15 @@ typedef struct State {
 } State;
 
 /* The deepest place where the pattern did not fit. */
-typedef struct Miss { int depth; const char *code; const Node *node; const Term *term; const Value *value; int name, attr; } Miss;
+typedef struct Miss {
+	int depth;
+	const char *code;
+	const Node *node;                     /* what was found, */
+	const Value *value;
+	const Term *term;                     /* and what was wanted */
+	const Arg *arg;
+	int name, attr;
+} Miss;
 
 struct Match {
 	PassRun *run;
