@@ -220,7 +220,7 @@ static const Pair pairs[] = {
 	{ "F", "4", YES, YES }, { "F", "5", NO, YES }, { "F*T", "4*T", UNKNOWN, UNKNOWN }, { "T + 20", "S", NO, NO },
 	{ "B", "9223372036854775807", UNKNOWN, YES }, { "B*B", "B", UNKNOWN, UNKNOWN }, { "0", "B*B", UNKNOWN, YES },
 	{ "max(T, S)", "T", UNKNOWN, UNKNOWN }, { "T", "max(T, S)", UNKNOWN, YES }, { "min(T, S) - 1", "T", NO, YES },
-	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T + 1", NO, YES },
+	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "floordiv(T, 2)", "T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "3*floordiv(T, 2)", "2*T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T + 1", NO, YES },
 	{ "mod(T, 2)", "1", UNKNOWN, YES }, { "mod(T, 2)", "2", NO, YES }, { "max(S, 2)", "1", NO, NO },
 	{ "max(T, S)", "T + S", UNKNOWN, YES }, { "9223372036854775807*U", "-9223372036854775807*U", UNKNOWN, UNKNOWN },
 };
