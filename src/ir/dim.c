@@ -272,7 +272,6 @@ static Dim mod_const(Graph *g, Dim a, int64_t k)
 Dim dim_mod(Graph *g, Dim a, Dim b)
 {
 	Dim d, zero = dim_const(0);
-	int64_t bmin, bmax;
 	no_zero(g, "mod", a, b);
 	if (dim_divide(g, a, b, &d))
 		return zero;
@@ -280,8 +279,7 @@ Dim dim_mod(Graph *g, Dim a, Dim b)
 		return dim_sub(g, zero, dim_mod(g, dim_sub(g, zero, a), dim_sub(g, zero, b)));
 	if (dim_is_const(b))
 		return mod_const(g, a, b.value);
-	dim_range(g, b, &bmin, &bmax);
-	if (bmin > 0 && dim_le(g, zero, a) == YES && dim_le(g, b, a) == NO)
+	if (dim_le(g, zero, a) == YES && dim_le(g, b, a) == NO)
 		return a;
 	return one_value(MOD, a, b, &d) ? d : atom(g, MOD, "mod", a, b);
 }

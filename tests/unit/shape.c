@@ -508,6 +508,7 @@ CASES(given_types,
 	{ "x: f32[-1]", "clone(x)", "!the type given has the negative size -1 at axis 0" },
 	{ "x: f32[T, -T]", "clone(x)", "!the type given has the negative size -T at axis 1" },
 	{ "x: f32[4294967296, 4294967296, 0]", "clone(x)", "!the type given has more bytes than 64-bit offsets reach" },
+	{ "x: f32[0, 4294967296, 4294967296]", "clone(x)", "!the type given has more bytes than 64-bit offsets reach" },
 	{ "x: f32[2305843009213693951]", "clone(x)", "f32[2305843009213693951]" },
 	{ "x: f32[2305843009213693952]", "clone(x)", "!the type given has more bytes than 64-bit offsets reach" },
 	{ "x: u8[9223372036854775807]", "clone(x)", "u8[9223372036854775807]" })
