@@ -84,8 +84,6 @@ static void check_case(const Case *c, const Box *a, const Box *b, const Box *y)
 			want += 256;
 		if (y->t.dtype == GRAFT_DTYPE_i8)
 			want = want > 127 ? want - 256 : want < -128 ? want + 256 : want;
-		if (y->t.dtype == GRAFT_DTYPE_f16 && fabs(want) >= 65520)
-			want = copysign((double)INFINITY, want);
 		if (!close_to(y->t.dtype, got, want, allowed(c, y->t.dtype), 0))
 			test_fail(__FILE__, __LINE__, "%s(%.17g, %.17g) in %s is %.17g, not %.17g", c->name, va, vb,
 			          graft_dtype_name((graft_dtype)y->t.dtype), got, want);
@@ -106,7 +104,7 @@ static void random_case(Random *r, const Case *c, int y_dtype)
 		make_positive(a), make_positive(b);
 	if (y_dtype == GRAFT_DTYPE_i64 && c->kernel == cpu_pow)       /* keep the float64 reference exact */
 		for (int64_t i = 0; i < b->size; i++)
-			box_put(b, i, fmod(fabs(box_get(b, i)), 9));
+			box_put(b, i, fmod(fabs(box_get(b, i)), 7));
 	if (y_dtype != GRAFT_DTYPE_i64 && is_integer(y_dtype) && c->kernel == cpu_pow)
 		for (int64_t i = 0; i < b->size; i++)
 			box_put(b, i, fmod(fabs(box_get(b, i)), 2));
