@@ -235,7 +235,7 @@ static bool lower(graft_plan *p, const Target *target)
 	const Pass *pass = pass_find("lower_fused", strlen("lower_fused"));
 	Arena *a = &p->arena.job->scratch;
 	int64_t budget = -1;
-	PassRun run = { .g = p->g, .pass = pass->name, .scratch = a, .kept = a, .target = target, .budget = &budget };
+	PassRun run = { .g = p->g, .pass = pass->name, .scratch = a, .target = target, .budget = &budget };
 	if (pass->run)
 		pass->run(&run);
 	else
