@@ -56,7 +56,8 @@ static void print_text(const Table *t)
 		if (s->reason)
 			printf("pack %s: unavailable: %s\n", s->pack, s->reason);
 		else
-			printf("pack %s: %s %s, %u kernel%s\n", s->pack, s->name, s->version, s->n_kernels, s->n_kernels == 1 ? "" : "s");
+			printf("pack %s: %s %s, %u kernel%s\n", s->pack, s->name, s->version, s->n_kernels,
+			       s->n_kernels == 1 ? "" : "s");
 	}
 	for (size_t i = 0; i < t->n_kernels; i++) {
 		Answer a = target_kernel(t->target, t->kernels[i], t->a);
@@ -126,7 +127,8 @@ static void probe(Job *job, void *arg)
 	Cli *c = arg;
 	Arena *a = &job->scratch;
 	const char *arch = cli_has(c, OPT_arch) ? cli_value(c, OPT_arch) : "cpu", *path = cli_value(c, OPT_save);
-	const Target *target = cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, a) : target_for(c->ctx, arch, a);
+	const Target *target = cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, a)
+	                                                : target_for(c->ctx, arch, a);
 	Table t = { .a = a, .target = target };
 	if (path)
 		save(job, target, path);

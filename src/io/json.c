@@ -166,7 +166,7 @@ bool json_step(JsonWalk *w)
 {
 	const JsonText *t = w->here.text;
 	release(w);
-	const char *p = json_skip_space(t, w->next);
+	const char *p = json_skip_space(t, w->next ? w->next : json_skip_value(t, w->here.at));
 	if (*p == w->close)
 		return false;
 	if (*p == ',')
@@ -174,14 +174,14 @@ bool json_step(JsonWalk *w)
 	if (w->close == '}')
 		p = take_key(w, p);
 	w->here.at = p;
-	w->next = json_skip_value(t, p);
+	w->next = NULL;
 	return true;
 }
 
 Json json_walk_open(JsonWalk *w)
 {
 	w->tree = make_tree(w->here.text, w->here.at);
-	set_places(w->here.text, w->tree, w->here.at);
+	w->next = set_places(w->here.text, w->tree, w->here.at);
 	return (Json){ w->here.text, w->here.at, w->tree };
 }
 

@@ -37,7 +37,7 @@ Json json_parse(Arena *a, const char *text, size_t size, const char *file, graft
 typedef struct JsonWalk {
 	Json here;                            /* closed */
 	const char *key;                      /* of a member, NUL-terminated; NULL in an array */
-	const char *next;                     /* where the next one is looked for */
+	const char *next;                     /* behind `here`; NULL: not known yet */
 	char close;
 	struct cJSON *tree, *name;
 } JsonWalk;

@@ -10,6 +10,8 @@
 
 #define FORMAT_VERSION 1
 
+enum { NODE_MEMORY = 1 << 18 };               /* what reading nodes may hold before it is given back */
+
 /* Keys of each kind of object: an enum to name them and a list to look them up and to show them. */
 #define DOCUMENT_KEYS(X) X(graft) X(name) X(weights) X(symbols) X(inputs) X(params) X(nodes) X(outputs)
 #define VALUE_KEYS(X) X(name) X(dtype) X(shape)
@@ -47,7 +49,7 @@ typedef struct Reader {
 	Job *job;
 	Json at;                              /* what is being read */
 	Json member[N_DOCUMENT_KEYS];         /* closed */
-	Arena node;                           /* what one node needs while it is read */
+	Arena node;                           /* what nodes need while they are read */
 } Reader;
 
 /* ---- scalars and lists ---- */
@@ -502,7 +504,8 @@ static void walk_member(Reader *r, int member, JsonKind kind, ReadMember *read)
 	JsonWalk *w = json_walk(&r->job->scratch, r->member[member], kind);
 	while (json_step(w)) {
 		read(r, w->key, json_walk_open(w));
-		arena_free(&r->node);
+		if (r->node.held > NODE_MEMORY)
+			arena_free(&r->node);
 	}
 }
 

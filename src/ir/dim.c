@@ -272,7 +272,6 @@ static Dim mod_const(Graph *g, Dim a, int64_t k)
 Dim dim_mod(Graph *g, Dim a, Dim b)
 {
 	Dim d, zero = dim_const(0);
-	int64_t bmin, bmax;
 	no_zero(g, "mod", a, b);
 	if (dim_divide(g, a, b, &d))
 		return zero;
@@ -280,8 +279,7 @@ Dim dim_mod(Graph *g, Dim a, Dim b)
 		return dim_sub(g, zero, dim_mod(g, dim_sub(g, zero, a), dim_sub(g, zero, b)));
 	if (dim_is_const(b))
 		return mod_const(g, a, b.value);
-	dim_range(g, b, &bmin, &bmax);
-	if (bmin > 0 && dim_le(g, zero, a) == YES && dim_le(g, b, a) == NO)
+	if (dim_le(g, zero, a) == YES && dim_le(g, b, a) == NO)
 		return a;
 	return one_value(MOD, a, b, &d) ? d : atom(g, MOD, "mod", a, b);
 }
@@ -317,14 +315,15 @@ void dim_range(const Graph *g, Dim d, int64_t *min, int64_t *max)
 
 static bool not_negative(const Sum *s, int fuel);
 
-/* Is s never negative when its term i, c * atom, is replaced by c * d / k? */
+/* Is k*s never negative when its term i, c * atom, is replaced by c*d / k? k > 0 */
 static bool replaced(const Sum *s, uint32_t i, Dim d, int64_t k, int fuel)
 {
-	Sum rest = *s, by, sum;
+	static const Sum zero;
+	Sum rest = *s, by, part, sum;
 	rest.n--;
 	memmove(&rest.term[i], &rest.term[i + 1], (rest.n - i) * sizeof *rest.term);
 	sum_of(&by, d);
-	return !sum_add(&sum, &rest, s->term[i].coef / k, &by) && not_negative(&sum, fuel - 1);
+	return !sum_add(&part, &zero, s->term[i].coef, &by) && !sum_add(&sum, &part, k, &rest) && not_negative(&sum, fuel - 1);
 }
 
 /* A term that is one of two others, so that both must do: -max(a, b) or min(a, b). */
@@ -336,20 +335,19 @@ static bool is_either(const Term *t)
 
 /* Term i is c * op(a, b): does what bounds it from below do?
  *     max(a, b) >= a and >= b, and is one of the two; min the other way round
- *     mod(a, k) <= a and k*floordiv(a, k) <= a       for a >= 0 and k > 0 */
+ *     mod(a, k) <= a for a >= 0, and k*floordiv(a, k) <= a, for k > 0 */
 static bool bounded(const Sum *s, uint32_t i, int fuel)
 {
 	const AtomKey *k = &s->term[i].mono->atom[0]->key;
-	int64_t c = s->term[i].coef;
 	if (k->op == MAX || k->op == MIN) {
 		bool a = replaced(s, i, k->a, 1, fuel);
 		return a != is_either(&s->term[i]) ? a : replaced(s, i, k->b, 1, fuel);
 	}
-	if (c > 0 || k->b.poly || k->b.value <= 0 || !within(k->a, 0, INT64_MAX))
+	if (s->term[i].coef > 0 || k->b.poly || k->b.value <= 0)
 		return false;
 	if (k->op == MOD)
-		return replaced(s, i, k->a, 1, fuel);
-	return c % k->b.value == 0 && replaced(s, i, k->a, k->b.value, fuel);
+		return within(k->a, 0, INT64_MAX) && replaced(s, i, k->a, 1, fuel);
+	return replaced(s, i, k->a, k->b.value, fuel);
 }
 
 /* The term to look through: one that is either of two, else the first that is an op; s->n: none. */

@@ -252,11 +252,34 @@ bool value_used(const Value *v)
 	return false;
 }
 
+/* Outputs by name, as values are; an output is never removed. */
+typedef struct OutputTable { Output **slot; size_t size; } OutputTable;
+
+static Output **output_slot(const OutputTable *t, const char *name)
+{
+	size_t i = hash_name(name, strlen(name)) & (t->size - 1);
+	while (t->slot[i] && strcmp(t->slot[i]->name, name))
+		i = (i + 1) & (t->size - 1);
+	return &t->slot[i];
+}
+
+static OutputTable *output_names(Graph *g)
+{
+	OutputTable *t = g->output_names ? g->output_names : (g->output_names = NEW(&g->arena, OutputTable));
+	if (t->size < 2 * ((size_t)g->n_outputs + 1)) {
+		t->size = t->size ? t->size * 2 : 16;
+		t->slot = NEW_ARRAY(&g->arena, t->size, Output *);
+		for (uint32_t i = 0; i < g->n_outputs; i++)
+			*output_slot(t, g->outputs[i]->name) = g->outputs[i];
+	}
+	return t;
+}
+
 Output *graph_output(Graph *g, const char *name, Value *v)
 {
-	for (uint32_t i = 0; i < g->n_outputs; i++)
-		if (!strcmp(g->outputs[i]->name, name))
-			fail(graph_job(g), GRAFT_E_GRAPH, "there are two graph outputs called '%s'", name);
+	Output **slot = output_slot(output_names(g), name);
+	if (*slot)
+		fail(graph_job(g), GRAFT_E_GRAPH, "there are two graph outputs called '%s'", name);
 	if (v->kind == VALUE_LITERAL)
 		fail(graph_job(g), GRAFT_E_GRAPH, "graph output '%s' must be a value, not a literal", name);
 	g->outputs = arena_grow(&g->arena, g->outputs, g->n_outputs, &g->cap_outputs, sizeof *g->outputs);
@@ -264,6 +287,7 @@ Output *graph_output(Graph *g, const char *name, Value *v)
 	o->name = arena_strdup(&g->arena, name);
 	use_link(&o->use, v);
 	g->outputs[g->n_outputs++] = o;
+	*slot = o;
 	return o;
 }
 

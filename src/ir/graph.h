@@ -96,6 +96,7 @@ struct Graph {
 	Symbol *symbols;                      /* in order of declaration */
 	uint32_t n_symbols;
 	struct NameTable *names;              /* value by name */
+	struct OutputTable *output_names;     /* output by name */
 	struct PolyTable *polys;
 	uint32_t rewrites;                    /* counts changes; a refused match must leave it as it was */
 };

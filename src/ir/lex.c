@@ -13,7 +13,7 @@ static bool in_name(char c) { return starts_name(c) || is_digit(c) || c == '.'; 
 
 /* ---- errors ---- */
 
-static size_t cut_utf8(const char *s, size_t n, size_t max)
+size_t text_cut(const char *s, size_t n, size_t max)
 {
 	if (n <= max)
 		return n;
@@ -29,7 +29,7 @@ const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED])
 		[TOK_STRING] = "the string", [TOK_INT] = "the number", [TOK_FLOAT] = "the number", [TOK_PUNCT] = "the byte",
 	};
 	const char *quote = t->kind == TOK_NAME ? "'" : "";
-	int n = (int)cut_utf8(t->at, t->size, 40);
+	int n = (int)text_cut(t->at, t->size, 40);
 	if (t->kind == TOK_END || t->kind == TOK_LINE)
 		snprintf(buf, TOKEN_DESCRIBED, "%s", what[t->kind]);
 	else if (t->kind == TOK_PUNCT && (t->punct <= ' ' || t->punct > '~'))
@@ -132,16 +132,17 @@ static void lex_number(Lexer *l)
 	if (t->size > NUMBER_MAX)
 		fail_byte(l, t->at, "a number is longer than 400 characters");
 	if (t->kind == TOK_FLOAT && !f64_parse(t->at, t->size, &t->f))
-		lex_fail(l, t, l->status, "'%.*s' is not a number: write 12, -3, 0.5 or 1e-06", (int)cut_utf8(t->at, t->size, 40), t->at);
+		lex_fail(l, t, l->status, "'%.*s' is not a number: write 12, -3, 0.5 or 1e-06", (int)text_cut(t->at, t->size, 40),
+		         t->at);
 	if (*first == '0' && p > first + 1 && is_digit(first[1]))
 		fail_byte(l, t->at, "a number may not start with 0");
 	if (t->kind == TOK_INT && !int_parse(t->at, t->size, &t->i))
-		lex_fail(l, t, l->status, "the integer %.*s does not fit 64 bits", (int)cut_utf8(t->at, t->size, 40), t->at);
+		lex_fail(l, t, l->status, "the integer %.*s does not fit 64 bits", (int)text_cut(t->at, t->size, 40), t->at);
 	if (t->kind == TOK_INT)
 		t->f = (double)t->i;
 	else if (isinf(t->f))
 		lex_fail(l, t, l->status, "the number %.*s is too large for float64; write inf if infinity is meant",
-		         (int)cut_utf8(t->at, t->size, 40), t->at);
+		         (int)text_cut(t->at, t->size, 40), t->at);
 }
 
 /* ---- strings ---- */

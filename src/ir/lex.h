@@ -1,7 +1,7 @@
 /* lex.h - tokens of the notation, for graphs (parse.c) and rewrite rules.
  *
- * One statement a line: the end of a line is a token, a comment (# to the end of the line) and blanks are none. The lexer holds one token
- * of look-ahead, `tok`; a Lexer is plain data, so copying it and assigning the copy back goes back to that place.
+ * One statement a line: the end of a line is a token, a comment (# to the end of the line) and blanks are none. The
+ * lexer holds one token of look-ahead, `tok`; a Lexer is plain data, so assigning a copy back goes back to that place.
  */
 #ifndef GRAFT_LEX_H
 #define GRAFT_LEX_H
@@ -10,7 +10,7 @@
 
 typedef enum TokenKind {
 	TOK_END,                              /* of the text */
-	TOK_LINE,                             /* the end of a line; also given before TOK_END when the last line has no newline */
+	TOK_LINE,                             /* the end of a line, also of a last one without newline */
 	TOK_NAME,                             /* [A-Za-z_][A-Za-z0-9_.]*, parts joined by :: */
 	TOK_STRING,                           /* "..." with JSON's escapes; valid UTF-8 without NUL */
 	TOK_INT,                              /* exact, with its sign */
@@ -24,7 +24,7 @@ typedef struct Token {
 	int line, column;                     /* from 1; columns count bytes */
 	const char *at;                       /* as it stands in the text, ... */
 	size_t size;                          /* ... this long */
-	const char *s;                        /* NAME: = at (no NUL after it); STRING: what it means, NUL-terminated, in the lexer's arena */
+	const char *s;                        /* NAME: at, without NUL; STRING: what it means, with NUL */
 	size_t n;                             /* length of s */
 	int64_t i;                            /* INT */
 	double f;                             /* FLOAT; INT: the nearest double */
@@ -42,8 +42,8 @@ typedef struct Lexer {
 
 enum { LEX_MAX_SIZE = INT32_MAX };            /* longest text in bytes, so that every count in it fits 31 bits */
 
-/* Sets everything and reads the first token. `status` is what lexical errors have: GRAFT_E_SYNTAX, or GRAFT_E_RULE for a rule's text,
- * which is named by `path`. The text must outlive the lexer and its tokens. */
+/* Sets everything and reads the first token. `status` is what lexical errors have: GRAFT_E_SYNTAX, or GRAFT_E_RULE for
+ * a rule's text, which is named by `path`. The text must outlive the lexer and its tokens. */
 void lex_start(Lexer *l, Job *job, Arena *arena, graft_status status, const char *file, const char *path,
                const char *text, size_t size);
 
@@ -64,7 +64,8 @@ _Noreturn void lex_fail(const Lexer *l, const Token *at, graft_status status, co
 	__attribute__((format(printf, 4, 5)));
 
 enum { TOKEN_DESCRIBED = 80 };
-const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED]);  /* "the name 'x'", "the end of the line"; cut when long */
+const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED]);    /* "the name 'x'", "the end of the line" */
+size_t text_cut(const char *s, size_t n, size_t max);     /* bytes to show of s: whole characters, at most max bytes */
 
 /* A decimal number without surroundings, in any locale. False: not a number. Too large gives inf. */
 bool f64_parse(const char *s, size_t n, double *out);

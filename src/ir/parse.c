@@ -37,6 +37,13 @@ static const char *token_text(Arena *a, const Token *t)
 	return arena_strndup(a, t->s, t->n);
 }
 
+/* For messages. */
+static const char *shown(const Parser *p, const Token *t)
+{
+	size_t n = text_cut(t->s, t->n, 100);
+	return arena_printf(p->arena, "%.*s%s", (int)n, t->s, n < t->n ? "..." : "");
+}
+
 /* A name, bare or quoted. */
 static Token want_name(Parser *p, const char *wanted)
 {
@@ -70,7 +77,7 @@ static Token new_value_name(Parser *p, const Token *t)
 	if (t->n == 0)
 		lex_fail(l, t, GRAFT_E_GRAPH, "the name of a value is empty");
 	if (value_find(p->g, t->s, t->n))
-		lex_fail(l, t, GRAFT_E_GRAPH, "'%.200s' is defined twice; every value needs a name of its own", token_text(p->arena, t));
+		lex_fail(l, t, GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own", shown(p, t));
 	return *t;
 }
 
@@ -78,7 +85,7 @@ static Value *defined_value(Parser *p, const Token *t)
 {
 	Value *v = value_find(p->g, t->s, t->n);
 	if (!v)
-		lex_fail(&p->lex, t, GRAFT_E_GRAPH, "no value named '%.200s' is defined before this", token_text(p->arena, t));
+		lex_fail(&p->lex, t, GRAFT_E_GRAPH, "no value named '%s' is defined before this", shown(p, t));
 	return v;
 }
 
@@ -160,7 +167,7 @@ static Attr parse_any(Parser *p, int depth);
 /* The [ is read. */
 static Attr parse_list(Parser *p, int depth)
 {
-	Attr *list = NULL;
+	Attr *list = NEW_ARRAY(p->arena, 0, Attr);
 	uint32_t n = 0;
 	size_t cap = 0;
 	if (depth == MAX_NESTING)
@@ -256,7 +263,7 @@ static int64_t parse_word(Parser *p, const AttrSpec *spec)
 
 static Attr parse_dims(Parser *p, const AttrSpec *spec)
 {
-	Dim *dims = NULL;
+	Dim *dims = NEW_ARRAY(p->arena, 0, Dim);
 	uint32_t n = 0;
 	size_t cap = 0;
 	if (!lex_accept(&p->lex, '['))
@@ -272,7 +279,7 @@ static Attr parse_dims(Parser *p, const AttrSpec *spec)
 
 static Attr parse_axes(Parser *p, const AttrSpec *spec)
 {
-	int64_t *ints = NULL;
+	int64_t *ints = NEW_ARRAY(p->arena, 0, int64_t);
 	uint32_t n = 0;
 	size_t cap = 0;
 	if (!lex_accept(&p->lex, '['))
@@ -334,13 +341,13 @@ _Noreturn static void fail_no_attr(const Parser *p, const Op *op, const Token *n
 	Text has = { .arena = p->arena };
 	for (uint32_t i = 0; i < op->n_attrs; i++)
 		text_printf(&has, "%s%s", i ? ", " : "it has ", op->attrs[i].name);
-	lex_fail(&p->lex, name, GRAFT_E_GRAPH, "%s has no attribute '%.100s'; %s", op->name, token_text(p->arena, name),
+	lex_fail(&p->lex, name, GRAFT_E_GRAPH, "%s has no attribute '%s'; %s", op->name, shown(p, name),
 	         op->n_attrs ? has.text : "it has none");
 }
 
 _Noreturn static void fail_attr_twice(const Parser *p, const Token *name)
 {
-	lex_fail(&p->lex, name, GRAFT_E_GRAPH, "attribute '%.100s' is given twice", token_text(p->arena, name));
+	lex_fail(&p->lex, name, GRAFT_E_GRAPH, "attribute '%s' is given twice", shown(p, name));
 }
 
 static void parse_known_attr(Parser *p, const Op *op, const Token *name, bool given[MAX_ATTRS])
@@ -399,8 +406,8 @@ static Value *parse_operand(Parser *p)
 		lex_fail_wanted(&p->lex, "an operand: the name of a value, a number, true, false or none");
 	lex_next(&p->lex);
 	if (lex_is(&p->lex, '('))
-		lex_fail(&p->lex, &t, GRAFT_E_SYNTAX, "an operand is the name of a value; write the call of '%.100s' as a node of its own",
-		         token_text(p->arena, &t));
+		lex_fail(&p->lex, &t, GRAFT_E_SYNTAX, "an operand is the name of a value; make the call of '%s' a node of its own",
+		         shown(p, &t));
 	return token_is_word(&t, "none") ? NULL : defined_value(p, &t);
 }
 
@@ -454,8 +461,10 @@ static const Op *find_op(const Parser *p, const Token *name)
 		lex_fail(&p->lex, name, GRAFT_E_GRAPH, "the name of an op is empty");
 	for (uint32_t i = 0; !op && i < p->n_out; i++)
 		if (p->types[i].dtype == GRAFT_DTYPE_COUNT)
-			lex_fail(&p->lex, name, GRAFT_E_GRAPH, "there is no op '%.100s' (graft ops lists them); one that graft does not know "
-			         "needs the type of its result '%.100s' written", token_text(p->arena, name), p->out_names[i]);
+			lex_fail(&p->lex, name, GRAFT_E_GRAPH,
+			         "there is no op '%s' (graft ops lists them); one that graft does not know needs the type of its "
+			         "result '%.*s' written", shown(p, name), (int)text_cut(p->out_names[i], strlen(p->out_names[i]), 100),
+			         p->out_names[i]);
 	return op ? op : &op_table[OP_unknown];
 }
 
@@ -488,7 +497,7 @@ static void parse_weights(Parser *p)
 	if (t.kind != TOK_STRING)
 		lex_fail_wanted(&p->lex, "the name of a file in quotes after 'weights'");
 	if (p->g->weights)
-		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a graph has one file of weights; it has \"%.200s\"", p->g->weights);
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a graph has one file of weights, and this is a second 'weights' line");
 	p->g->weights = token_text(&p->g->arena, &t);
 	lex_next(&p->lex);
 }

@@ -360,7 +360,7 @@ static Why atom_key_dim(Graph *g, const AtomKey *key, Dim *out)
 			if (arg[i].poly->cell.depth >= head.depth)
 				head.depth = (uint16_t)(arg[i].poly->cell.depth + 1);
 		}
-	if (head.weight > WEIGHT_MAX || head.depth > DEPTH_MAX)
+	if (head.depth > DEPTH_MAX)
 		return too_long;
 	atom_range(key, &head.min, &head.max);
 	const Atom *atom = intern(g, head, key);

@@ -1,6 +1,7 @@
-/* cache.c - the context's packs and answers: looked at once, whoever asks first, and remembered until graft_probe_refresh.
+/* cache.c - the context's packs and answers: looked at once, whoever asks first; remembered until graft_probe_refresh.
  *
- * Everything here happens under the context's lock, in a job of its own, so that no throw passes the lock. What leaves is copied.
+ * Everything here happens under the context's lock, in a job of its own, so that no throw passes the lock. What leaves
+ * is copied.
  */
 #include "cache.h"
 #include <string.h>
@@ -18,7 +19,7 @@ struct ProbeCache {
 	size_t n, cap;
 	bool named;                           /* somebody chose the packs; until then there is the built-in one */
 	Cached *cached;
-	pthread_mutex_t testing;              /* one self test at a time; taken before the context's lock, never within it */
+	pthread_mutex_t testing;              /* one self test at a time; taken before the context's lock, not within */
 };
 
 static void cache_free(struct ProbeCache *c)
@@ -72,7 +73,7 @@ static Pack *const *look_at_all(struct ProbeCache *c)
 
 /* ---- under the lock --------------------------------------------------------------------------------------- */
 
-/* One question to the cache. The body may allocate in `into` (may be NULL), which hears of failures as before afterwards. */
+/* One question to the cache. The body may allocate in `into` (may be NULL), whose job is the same again afterwards. */
 typedef struct Visit {
 	graft_context *ctx;
 	Arena *into;
@@ -119,7 +120,8 @@ static void visit_or_fail(Visit *v)
 static Answer answer_of(const Ask *q, const Verdict *v)
 {
 	bool available = v->tier >= q->upto;
-	Answer a = { available, v->tier, v->pack->asked, v->reason, available && v->row->kernel.launch ? &v->row->kernel : NULL };
+	const graft_kernel *kernel = available && v->row->kernel.launch ? &v->row->kernel : NULL;
+	Answer a = { available, v->tier, v->pack->asked, v->reason, kernel };
 	if (a.tier == GRAFT_TIER_SELF_TEST && v->row->tested != PASSED)
 		a.tier = q->facts ? GRAFT_TIER_NODE : GRAFT_TIER_ARCH;   /* believed */
 	return a;
@@ -127,7 +129,8 @@ static Answer answer_of(const Ask *q, const Verdict *v)
 
 static Answer answer_nothing_to_run(const Ask *q, const Pack *p, Arena *a)
 {
-	return (Answer){ true, q->upto, p->asked, arena_printf(a, "%s runs nothing, so it needs no kernel", q->kernel), NULL };
+	const char *reason = arena_printf(a, "%s runs nothing, so it needs no kernel", q->kernel);
+	return (Answer){ true, q->upto, p->asked, reason, NULL };
 }
 
 static Answer ask_packs(const Ask *q, Pack *const *packs, size_t n, Arena *a)
@@ -200,8 +203,8 @@ Answer target_kernel(const Target *t, const char *kernel, Arena *into)
 	return v.answer;
 }
 
-Answer target_node(const Target *t, Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride,
-                   Arena *into)
+Answer target_node(const Target *t, Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr,
+                   const Dim *row_stride, Arena *into)
 {
 	Ask q = ask_node(g, op, in, n_in, attr, row_stride, t->arch, into);
 	return ask_target(t, &q, into);
@@ -224,7 +227,8 @@ static void visit_tested(struct ProbeCache *c, Visit *v)
 
 typedef struct Bind { const Target *t; const Ask *ask; } Bind;
 
-/* Tests kernels that would be chosen until one that has passed is. A row is tested as a copy and outside the lock: kernels are strangers. */
+/* Tests the kernel that would be chosen, until one is that has passed. A row is tested as a copy and outside the lock:
+ * kernels are strangers. */
 static void test_chosen(Job *job, void *arg)
 {
 	Bind *b = arg;
@@ -240,8 +244,8 @@ static void test_chosen(Job *job, void *arg)
 	}
 }
 
-Answer target_bind(const Target *t, Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride,
-                   Arena *into)
+Answer target_bind(const Target *t, Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr,
+                   const Dim *row_stride, Arena *into)
 {
 	Ask q = ask_node(g, op, in, n_in, attr, row_stride, t->arch, into);
 	q.upto = GRAFT_TIER_SELF_TEST;
@@ -303,9 +307,10 @@ bool target_pack(const Target *t, uint32_t i, Standing *out, Arena *into)
 	if (i >= now->n_packs)
 		return false;
 	const Pack *p = now->packs[i];
-	*out = (Standing){ p->asked, p->tier, p->reason, p->name, p->version, NEW_ARRAY(into, p->n_rows, const char *), p->n_rows };
+	const char **kernels = NEW_ARRAY(into, p->n_rows, const char *);
 	for (uint32_t k = 0; k < p->n_rows; k++)
-		out->kernels[k] = p->rows[k].kernel.name;
+		kernels[k] = p->rows[k].kernel.name;
+	*out = (Standing){ p->asked, p->tier, p->reason, p->name, p->version, kernels, p->n_rows };
 	return true;
 }
 
@@ -327,7 +332,7 @@ const char **context_packs(graft_context *ctx, size_t *n, Arena *into)
 
 /* ---- the public questions --------------------------------------------------------------------------------- */
 
-/* The first pack named takes the place of the built-in one that stands in. Answers so far may be wrong now; their strings stay. */
+/* The first pack named takes the place of the built-in one. Answers so far may be wrong now; their strings stay. */
 static void visit_add(struct ProbeCache *c, Visit *v)
 {
 	if (!c->named)
@@ -340,12 +345,14 @@ static void visit_add(struct ProbeCache *c, Visit *v)
 graft_status graft_kernels_add(graft_context *ctx, const char *pack, graft_error *err)
 {
 	if (!*pack)
-		return error_set(err, GRAFT_E_USAGE, "a kernel pack's name is empty; give the path of a shared library, or \"" BUILTIN "\"");
+		return error_set(err, GRAFT_E_USAGE, "a kernel pack's name is empty; give the path of a shared library, or "
+		                 BUILTIN);
 	Visit v = { .ctx = ctx, .body = visit_add, .name = pack };
 	return visit(&v, err);
 }
 
-graft_status graft_probe(graft_context *ctx, const char *kernel, const char *arch, graft_probe_answer *out, graft_error *err)
+graft_status graft_probe(graft_context *ctx, const char *kernel, const char *arch, graft_probe_answer *out,
+                         graft_error *err)
 {
 	Visit v = { .ctx = ctx, .body = visit_kernel, .name = kernel, .arch = arch };
 	graft_status status = visit(&v, err);

@@ -129,8 +129,8 @@ static int64_t get_limit(Json row, const char *key)
 
 static void get_row(Json v, Row *row, Arena *a)
 {
-	static const char *const keys[] = { "name", "signature", "version", "dtypes", "rounds", "archs", "any_stride", "odd_last", "max_last",
-	                                    "max_rows", "max_row_stride", "self_test", "why" };
+	static const char *const keys[] = { "name", "signature", "version", "dtypes", "rounds", "archs", "any_stride",
+	                                    "odd_last", "max_last", "max_rows", "max_row_stride", "self_test", "why" };
 	json_keys(v, keys, COUNT(keys));
 	row->kernel = (graft_kernel){
 		.name = json_string(json_need(v, "name")), .signature = json_string(json_need(v, "signature")),
@@ -179,7 +179,8 @@ Target *caps_parse(Job *job, graft_context *ctx, const char *text, size_t size, 
 	json_int(json_need(v, "version"), VERSION, VERSION);
 	json_keys(v, keys, COUNT(keys));
 	Target *t = NEW(into, Target);
-	*t = (Target){ .ctx = ctx, .arch = json_string(json_need(v, "arch")), .tested = json_bool(json_need(v, "self_tests")) };
+	*t = (Target){ .ctx = ctx, .arch = json_string(json_need(v, "arch")) };
+	t->tested = json_bool(json_need(v, "self_tests"));
 	Json packs = json_need(v, "packs");
 	t->packs = NEW_ARRAY(into, json_count(packs), Pack *);
 	for (Json e = json_first(packs, JSON_ARRAY); json_there(e); e = json_next(e))

@@ -5,8 +5,8 @@
  *     read until it ends or time is up    'S' before a self test, 'R' its result, ... 'E' the end
  *     kill what is left of its group, reap
  *
- * The last step that the child wrote before it fell says where it fell. After a crash in a self test another child goes on behind it. The
- * child's words are checked like a file's.
+ * The last step that the child wrote before it fell says where it fell. After a crash in a self test another child goes
+ * on behind it. The child's words are checked like a file's.
  */
 #include "cache.h"
 #include <errno.h>
@@ -86,7 +86,8 @@ static void answer(Job *job, void *arg)
 /* Whoever handles signals in this process (a sanitizer, an embedding program) must not hide a crash from the parent. */
 static void become_bare(Child *c)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGALRM, SIGPIPE };
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGALRM,
+	                             SIGPIPE };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	c->fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 3);
 	for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
@@ -136,6 +137,11 @@ static void end_child(void *arg)
 	*h = (Heard){ .fd = -1, .late = h->late, .status = h->status };
 }
 
+_Noreturn static void no_child(Job *job, const Child *c, const char *what, int why)
+{
+	fail(job, GRAFT_E_UNAVAILABLE, "cannot ask '%s' in a process of its own: %s: %s", c->pack, what, strerror(why));
+}
+
 static Heard *start_child(Job *job, Child *c)
 {
 	Heard *h = NEW(&job->scratch, Heard);
@@ -143,7 +149,7 @@ static Heard *start_child(Job *job, Child *c)
 	h->fd = -1;
 	arena_undo(&job->scratch, end_child, h);
 	if (pipe2(fd, O_CLOEXEC))
-		fail(job, GRAFT_E_UNAVAILABLE, "cannot ask '%s' in a process of its own: no pipe can be made: %s", c->pack, strerror(errno));
+		no_child(job, c, "no pipe can be made", errno);
 	h->fd = fd[0];
 	c->fd = fd[1];
 	pid_t parent = getpid();
@@ -153,7 +159,7 @@ static Heard *start_child(Job *job, Child *c)
 	int why = errno;
 	close(fd[1]);
 	if (h->pid < 0)
-		fail(job, GRAFT_E_UNAVAILABLE, "cannot ask '%s' in a process of its own: none can be made: %s", c->pack, strerror(why));
+		no_child(job, c, "none can be made", why);
 	setpgid(h->pid, h->pid);              /* both do it: whoever comes first */
 	return h;
 }
@@ -223,6 +229,11 @@ typedef struct Told {
 	Pack *pack;                           /* NULL: it never came to its table */
 } Told;
 
+static Pack *hear_table(Job *job, graft_context *ctx, const char *text, size_t size, Arena *into)
+{
+	return caps_parse(job, ctx, arena_strndup(into, text, size), size, "child", into)->packs[0];
+}
+
 static void hear_result(Pack *p, const Note *n, const char *text, Arena *into)
 {
 	if (!p || n->row >= p->n_rows || n->tested > FAILED)
@@ -243,7 +254,7 @@ static Told understand(Job *job, graft_context *ctx, const Heard *h, Pack *known
 		t.last = (Step)n.step;
 		t.row = n.row;
 		if (n.step == TABLE && !t.pack)
-			t.pack = caps_parse(job, ctx, arena_strndup(into, text, n.size), n.size, "child", into)->packs[0];
+			t.pack = hear_table(job, ctx, text, n.size, into);
 		if (n.step == RESULT)
 			hear_result(t.pack, &n, text, into);
 	}
@@ -261,20 +272,12 @@ static const char *how_it_fell(const Heard *h, int seconds, Arena *a)
 	return arena_printf(a, "ended the process with code %d", WIFEXITED(h->status) ? WEXITSTATUS(h->status) : -1);
 }
 
-static Pack *fallen_pack(const char *asked, const Told *t, const char *how, Arena *a)
+/* A pack that never came to its table. */
+static Pack *fallen_pack(const char *asked, graft_tier tier, const char *how, const char *when, Arena *a)
 {
 	Pack *p = NEW(a, Pack);
-	bool asking = t->last != LOADING;
-	*p = (Pack){ .asked = asked, .looked = true, .tier = asking ? GRAFT_TIER_LOADS : GRAFT_TIER_FOUND };
-	p->reason = arena_printf(a, "'%s' %s while %s; leave it out, or rebuild it", asked, how, asking ? "giving its table" : "loading");
-	return p;
-}
-
-static Pack *garbled_pack(const char *asked, Arena *a)
-{
-	Pack *p = NEW(a, Pack);
-	*p = (Pack){ .asked = asked, .looked = true, .tier = GRAFT_TIER_FOUND };
-	p->reason = arena_printf(a, "'%s' spoilt the answer of the process that asked it; leave it out, or rebuild it", asked);
+	*p = (Pack){ .asked = asked, .looked = true, .tier = tier };
+	p->reason = arena_printf(a, "'%s' %s%s; leave it out, or rebuild it", asked, how, when);
 	return p;
 }
 
@@ -293,7 +296,8 @@ static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, P
 		return UINT32_MAX;
 	const char *how = how_it_fell(h, seconds, into);
 	if (!t.pack)
-		*pack = fallen_pack(c->pack, &t, how, into);
+		*pack = t.last == LOADING ? fallen_pack(c->pack, GRAFT_TIER_FOUND, how, " while loading", into)
+		                          : fallen_pack(c->pack, GRAFT_TIER_LOADS, how, " while giving its table", into);
 	if (t.last != TESTING || !t.pack || t.row >= t.pack->n_rows)
 		return UINT32_MAX;
 	Row *row = &t.pack->rows[t.row];
@@ -325,7 +329,7 @@ const Target *target_isolated(Job *job, graft_context *ctx, const char *arch, in
 		graft_status status = guarded(context_allocator(ctx), ask_children, &q, &err);
 		into->job = job;
 		if (status == GRAFT_E_CONFIG || status == GRAFT_E_SYNTAX)
-			q.pack = garbled_pack(names[i], into);
+			q.pack = fallen_pack(names[i], GRAFT_TIER_FOUND, "spoilt", " the answer of the process that asked it", into);
 		else if (status)
 			fail_again(job, &err);
 		q.pack->asked = names[i];

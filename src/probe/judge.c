@@ -60,7 +60,7 @@ static Fact fact_of(Graph *g, const Type *t, const Dim *row_stride, Arena *a)
 {
 	Text type = { .arena = a };
 	type_print(&type, t);
-	Fact f = { .type = type.text, .dtype = t->dtype, .last = 1, .rows = 1, .stride = 1, .even = true, .dense = true };
+	Fact f = { NULL, type.text, t->dtype, .last = 1, .rows = 1, .stride = 1, .even = true, .dense = true };
 	if (!t->rank)
 		return f;
 	Dim last = t->dims[t->rank - 1];
@@ -80,7 +80,8 @@ static unsigned round_of(const Op *op, const Attr *attr)
 	return i < 0 || !attr || attr[i].kind != ATTR_NAME ? 0 : 1u << attr[i].i;
 }
 
-Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride, const char *arch, Arena *a)
+Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride, const char *arch,
+             Arena *a)
 {
 	Ask q = ask_kernel(op->name, arch, a);
 	Fact *facts = NEW_ARRAY(a, n_in, Fact);
@@ -98,7 +99,7 @@ Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *
 
 /* ---- one kernel ------------------------------------------------------------------------------------------- */
 
-/* A check says whether the row covers what is asked; if not, why holds the end of a sentence that begins with pack and kernel. */
+/* A check says whether the row covers what is asked; if not, why holds the end of a sentence about kernel and pack. */
 typedef bool (*Check)(const Ask *q, const Row *row, Text *why);
 
 static const char *size_text(char buf[32], int64_t n)
@@ -110,12 +111,14 @@ static const char *size_text(char buf[32], int64_t n)
 static bool same_signature(const Ask *q, const Row *row, Text *why)
 {
 	if (!q->op) {
-		text_puts(why, "implements no op of graft " GRAFT_VERSION ", which could not know how to call it; `graft ops` lists those there are");
+		text_puts(why, "implements no op of graft " GRAFT_VERSION ", which could not know how to call it; "
+		          "`graft ops` lists those there are");
 		return false;
 	}
 	if (!strcmp(row->kernel.signature, q->signature))
 		return true;
-	text_printf(why, "has signature `%s`, wanted `%s`; use a pack made for graft " GRAFT_VERSION, row->kernel.signature, q->signature);
+	text_printf(why, "has signature `%s`, wanted `%s`; use a pack made for graft " GRAFT_VERSION, row->kernel.signature,
+	            q->signature);
 	return false;
 }
 
@@ -154,7 +157,8 @@ static bool takes_dtypes(const Ask *q, const Row *row, Text *why)
 			continue;
 		text_puts(why, "takes ");
 		list_dtypes(why, row->kernel.dtypes);
-		text_printf(why, ", and %s is %s; cast it, or use a pack that takes %s", f->name, f->type, graft_dtype_name(f->dtype));
+		text_printf(why, ", and %s is %s; cast it, or use a pack that takes %s", f->name, f->type,
+		            graft_dtype_name(f->dtype));
 		return false;
 	}
 	return true;
@@ -181,8 +185,8 @@ static bool within(int64_t limit, int64_t found, const Fact *f, const char *what
 	char number[32];
 	if (!limit || found <= limit)
 		return true;
-	text_printf(why, "takes %s up to %lld, and %s is %s, where it can be %s; use a pack without that limit, or give the graph's "
-	            "symbols smaller ranges", what, (long long)limit, f->name, f->type, size_text(number, found));
+	text_printf(why, "takes %s up to %lld, and %s is %s, where it can be %s; use a pack without that limit, or give the "
+	            "graph's symbols smaller ranges", what, (long long)limit, f->name, f->type, size_text(number, found));
 	return false;
 }
 
@@ -191,12 +195,14 @@ static bool takes_sizes(const Ask *q, const Row *row, Text *why)
 	const graft_kernel *k = &row->kernel;
 	for (uint32_t i = 0; i < q->n_facts; i++) {
 		const Fact *f = &q->facts[i];
-		if (!within(k->max_last, f->last, f, "a last axis", why) || !within(k->max_rows, f->rows, f, "rows", why))
+		if (!within(k->max_last, f->last, f, "a last axis", why))
+			return false;
+		if (!within(k->max_rows, f->rows, f, "rows", why))
 			return false;
 		if (k->flags & GRAFT_KERNEL_ODD_LAST || f->even)
 			continue;
-		text_printf(why, "takes a last axis of even length only, and that of %s, %s, can be odd; use a pack that takes odd ones", f->name,
-		            f->type);
+		text_printf(why, "takes a last axis of even length only, and that of %s, %s, can be odd; use a pack that takes odd ones",
+		            f->name, f->type);
 		return false;
 	}
 	return true;
@@ -213,7 +219,8 @@ static bool takes_strides(const Ask *q, const Row *row, Text *why)
 			return false;
 		if (k->flags & GRAFT_KERNEL_ANY_STRIDE || f->dense)
 			continue;
-		text_printf(why, "takes dense rows only, and %s, %s, can be a view of wider ones; use a pack that takes any stride", f->name, f->type);
+		text_printf(why, "takes dense rows only, and %s, %s, can be a view of wider ones; use a pack that takes any stride",
+		            f->name, f->type);
 		return false;
 	}
 	return true;
@@ -247,16 +254,19 @@ static graft_tier below(const Ask *q, graft_tier tier)
 
 static Verdict judge_row(const Ask *q, const Pack *p, Row *row, Arena *a)
 {
-	graft_tier tier = GRAFT_TIER_KERNEL;
+	Verdict v = { GRAFT_TIER_KERNEL, p, row, NULL };
 	Text why = { .arena = a };
 	for (size_t i = 0; i < sizeof checks / sizeof *checks && checks[i].tier <= q->upto; i++) {
-		if (!checks[i].covers(q, row, &why))
-			return (Verdict){ below(q, checks[i].tier), p, row, arena_printf(a, "%s of '%s' (%s %s) %s", q->kernel, p->asked, p->name,
-			                                                        p->version, why.text) };
-		tier = checks[i].tier;
+		v.tier = checks[i].tier;
+		if (checks[i].covers(q, row, &why))
+			continue;
+		v.tier = below(q, checks[i].tier);
+		v.reason = arena_printf(a, "%s of '%s' (%s %s) %s", q->kernel, p->asked, p->name, p->version, why.text);
+		return v;
 	}
-	return (Verdict){ tier, p, row, arena_printf(a, "'%s' (%s %s) has %s version %u for %s", p->asked, p->name, p->version, q->kernel,
-	                                             row->kernel.version, q->arch) };
+	v.reason = arena_printf(a, "'%s' (%s %s) has %s version %u for %s", p->asked, p->name, p->version, q->kernel,
+	                        row->kernel.version, q->arch);
+	return v;
 }
 
 /* ---- packs ------------------------------------------------------------------------------------------------ */
@@ -272,7 +282,8 @@ static const char *lacks_kernel(const Ask *q, const Pack *p, Arena *a)
 	if (p->n_rows > NAMES_LISTED)
 		text_printf(&t, " and %u more", p->n_rows - NAMES_LISTED);
 	text_puts(&t, !p->n_rows ? "none" : "");
-	text_puts(&t, q->op ? "; use a pack that has it, or turn off the pass that needs it" : "; nor has graft " GRAFT_VERSION " an op of that name");
+	text_puts(&t, q->op ? "; use a pack that has it, or turn off the pass that needs it"
+	                    : "; nor has graft " GRAFT_VERSION " an op of that name");
 	return t.text;
 }
 

@@ -42,7 +42,7 @@ static const char *cut_short(const File *f, const ElfW(Ehdr) *head, Arena *why)
 	return NULL;
 }
 
-/* Why the file cannot be a whole shared library; NULL when dlopen may have it. Other classes and machines are left to dlopen. */
+/* Why the file cannot be a whole shared library; NULL when dlopen may have it. Other machines' files are left to dlopen. */
 static const char *elf_trouble(const File *f, Arena *why)
 {
 	ElfW(Ehdr) head;
@@ -63,9 +63,8 @@ static bool file_is_library(Pack *p, const char *path, Arena *why)
 	struct stat st;
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0) {
-		p->reason = errno == ENOENT || errno == ENOTDIR
-			? arena_printf(why, "'%s': no such file; build or install the pack, or correct its path", p->asked)
-			: arena_printf(why, "'%s' cannot be read: %s; correct its path or its permissions", p->asked, strerror(errno));
+		const char *system = errno == ENOENT || errno == ENOTDIR ? "no such file" : strerror(errno);
+		p->reason = arena_printf(why, "'%s': %s; build or install the pack, or correct its path", p->asked, system);
 		return false;
 	}
 	arena_undo(&why->job->scratch, close_file, f);
@@ -77,7 +76,8 @@ static bool file_is_library(Pack *p, const char *path, Arena *why)
 	f->size = (uint64_t)st.st_size;
 	const char *trouble = elf_trouble(f, why);
 	if (trouble)
-		p->reason = arena_printf(why, "'%s' is not a whole shared library: %s; build or copy it again", p->asked, trouble);
+		p->reason = arena_printf(why, "'%s' is not a whole shared library: %s; build or copy it again", p->asked,
+		                         trouble);
 	return !trouble;
 }
 
@@ -98,8 +98,8 @@ void pack_load(Pack *p, PackHome home)
 	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!handle) {
 		const char *said = dlerror();
-		p->reason = arena_printf(home.why, "'%s' does not load: %s; install what it needs, or build it for this machine",
-		                         p->asked, said ? said : "no reason was given");
+		p->reason = arena_printf(home.why, "'%s' does not load: %s; install what it needs, or build it for "
+		                         "this machine", p->asked, said ? said : "no reason was given");
 		return;
 	}
 	arena_undo(home.kept, close_library, handle);
@@ -134,11 +134,11 @@ static bool read_head(Reader *r, graft_pack *t, const graft_pack *at)
 	if (t->magic != GRAFT_PACK_MAGIC)
 		return refuse(r, "its table begins with 0x%08x, wanted 0x%08x" REBUILD, t->magic, GRAFT_PACK_MAGIC);
 	if (t->abi != GRAFT_PACK_ABI)
-		return refuse(r, "it speaks ABI %u, graft " GRAFT_VERSION " speaks ABI %u; use a pack and a graft that fit each other",
-		              t->abi, (unsigned)GRAFT_PACK_ABI);
+		return refuse(r, "it speaks ABI %u, graft " GRAFT_VERSION " speaks ABI %u; use a pack and a graft that fit "
+		              "each other", t->abi, (unsigned)GRAFT_PACK_ABI);
 	if (t->struct_size != sizeof(graft_pack) || t->kernel_size != sizeof(graft_kernel))
-		return refuse(r, "its table has %u bytes and its rows %u, wanted %zu and %zu" REBUILD, t->struct_size, t->kernel_size,
-		              sizeof(graft_pack), sizeof(graft_kernel));
+		return refuse(r, "its table has %u bytes and its rows %u, wanted %zu and %zu" REBUILD, t->struct_size,
+		              t->kernel_size, sizeof(graft_pack), sizeof(graft_kernel));
 	return true;
 }
 
@@ -147,14 +147,16 @@ static bool read_counts(Reader *r, graft_pack *t, const graft_pack *at)
 	if (!peek_copy(r->peek, t, at, sizeof *t, _Alignof(graft_pack)))
 		return refuse(r, "its table ends where memory does" REBUILD);
 	if (t->n_kernels != t->n_kernels_again)
-		return refuse(r, "its table says %u kernels, and once more %u: it was cut short or changed" REBUILD, t->n_kernels,
-		              t->n_kernels_again);
+		return refuse(r, "its table says %u kernels, and once more %u: it was cut short or changed" REBUILD,
+		              t->n_kernels, t->n_kernels_again);
 	if (t->n_kernels > MAX_PACK_KERNELS)
-		return refuse(r, "its table says %u kernels, at most %d are believed" REBUILD, t->n_kernels, MAX_PACK_KERNELS);
+		return refuse(r, "its table says %u kernels, at most %d are believed" REBUILD, t->n_kernels,
+		              MAX_PACK_KERNELS);
 	r->pack->name = peek_string(r->peek, t->name, MAX_PACK_NAME, r->home.kept);
 	r->pack->version = peek_string(r->peek, t->version, MAX_PACK_NAME, r->home.kept);
 	if (!r->pack->name || !r->pack->version)
-		return refuse(r, "its name or version is no text of at most %d printable characters" REBUILD, MAX_PACK_NAME - 1);
+		return refuse(r, "its name or version is no text of at most %d printable characters" REBUILD,
+		              MAX_PACK_NAME - 1);
 	return true;
 }
 

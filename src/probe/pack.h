@@ -11,7 +11,7 @@
 
 typedef enum Tested { UNTESTED, NO_TEST, PASSED, FAILED } Tested;   /* NO_TEST: there is none for it, it is believed */
 
-/* One kernel. Its strings are copies; launch is NULL in a pack that is not in this process (a caps file, --isolated). */
+/* One kernel. Its strings are copies; launch is NULL when it is not in this process (a caps file, --isolated). */
 typedef struct Row {
 	graft_kernel kernel;
 	Tested tested;
@@ -42,9 +42,9 @@ typedef struct PackHome { Arena *kept, *why; } PackHome;
 
 void pack_load(Pack *p, PackHome home);       /* as far as LOADS */
 void pack_read(Pack *p, PackHome home);       /* from LOADS as far as ABI; calls the library's graft_pack_v1 */
-void pack_believe(Pack *p, const graft_pack *table, PackHome home);   /* the same for a table that somebody else fetched */
+void pack_believe(Pack *p, const graft_pack *table, PackHome home);   /* the same for a table in hand */
 void pack_look(Pack *p, PackHome home);       /* all of it, the built-in one included; nothing if it has been done */
-void pack_forget(Pack *p);                    /* what may have changed since: a refusal, self tests; what loaded stays */
+void pack_forget(Pack *p);                    /* what may change: a refusal, self tests; what loaded stays */
 
 /* Says why a caps row or table row cannot be believed; NULL: it can. Strings are NUL-terminated here. */
 const char *row_trouble(const graft_kernel *k, Arena *why);

@@ -1,6 +1,6 @@
 /* peek.c - reading memory behind pointers that a stranger gave.
  *
- * The kernel is asked to copy one byte of each page into a pipe. Where a plain read would be a crash, it answers EFAULT.
+ * The system is asked to copy one byte of each page into a pipe. Where a plain read would crash, it answers EFAULT.
  */
 #include "peek.h"
 #include <errno.h>
@@ -20,7 +20,8 @@ Peek *peek_open(Arena *a)
 {
 	Peek *p = NEW(a, Peek);
 	if (pipe2(p->fd, O_CLOEXEC | O_NONBLOCK))
-		fail(a->job, GRAFT_E_UNAVAILABLE, "cannot check a kernel pack's table: no pipe can be made: %s", strerror(errno));
+		fail(a->job, GRAFT_E_UNAVAILABLE, "cannot check a kernel pack's table: no pipe can be made: %s",
+		     strerror(errno));
 	arena_undo(a, close_both, p);
 	return p;
 }

@@ -6,7 +6,7 @@
 
 typedef struct Peek { int fd[2]; } Peek;
 
-Peek *peek_open(Arena *a);                    /* ends with the arena; fails with GRAFT_E_UNAVAILABLE when no pipe can be made */
+Peek *peek_open(Arena *a);                    /* ends with the arena; GRAFT_E_UNAVAILABLE when no pipe can be made */
 
 /* Can size bytes be read there? Asks once a page, so it costs two system calls for most things. */
 bool peek_readable(Peek *p, const void *at, size_t size);

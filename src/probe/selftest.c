@@ -1,7 +1,8 @@
-/* selftest.c - does a kernel compute what graft's own kernel does? Each op's small node (selftest.def) is run with every dtype and rounding that
- * the kernel claims: dense and even; then with odd rows and rows far apart, where it claims to take those.
+/* selftest.c - does a kernel compute what graft's own kernel does?
  *
- * Besides the numbers: it must write nothing but its outputs, and not change its operands.
+ * Each op's small node (selftest.def) is run with every dtype and rounding that the kernel claims: dense and even; then
+ * with odd rows and rows far apart, where it claims to take those. Besides the numbers: it must write nothing but its
+ * outputs, and not change its operands.
  */
 #include "cache.h"
 #include "../kernels/cpu/convert.h"
@@ -32,8 +33,9 @@ static bool failed(Trial *t, const char *fmt, ...)
 	const char *what = arena_vprintf(&t->job->scratch, fmt, ap);
 	va_end(ap);
 	t->row->tested = FAILED;
-	t->row->why = arena_printf(t->why, "fails its self test (%s%s%s%s): %s; use another pack", graft_dtype_name(t->dtype),
-	                           *t->round ? ", round=" : "", t->round, t->wide ? ", odd and strided rows" : "", what);
+	t->row->why = arena_printf(t->why, "fails its self test (%s%s%s%s): %s; use another pack",
+	                           graft_dtype_name(t->dtype), *t->round ? ", round=" : "", t->round,
+	                           t->wide ? ", odd and strided rows" : "", what);
 	return false;
 }
 
@@ -144,8 +146,8 @@ static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(voi
 		body(arg, half, n);
 }
 
-static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk,
-                       int64_t bj, float *c, int64_t ci, int accumulate)
+static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
+                       const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate)
 {
 	(void)self;
 	for (int64_t i = 0; i < m; i++)
@@ -215,9 +217,11 @@ static graft_launch prepare(const Trial *t, const Node *node, Block *blocks)
 	}
 	for (uint32_t i = 0; i < node->n_attr; i++)
 		attr[i] = attr_for_launch(&node->attr[i], node->in[0].value->type.rank, a);
-	return (graft_launch){ .struct_size = sizeof(graft_launch), .n_in = (int32_t)node->n_in, .n_out = (int32_t)node->n_out,
-	                       .n_attr = (int32_t)node->n_attr, .in = in, .attr = attr, .message = arena_alloc(a, MESSAGE),
-	                       .message_size = MESSAGE };
+	return (graft_launch){
+		.struct_size = sizeof(graft_launch), .n_in = (int32_t)node->n_in, .n_out = (int32_t)node->n_out,
+		.n_attr = (int32_t)node->n_attr, .in = in, .attr = attr, .message = arena_alloc(a, MESSAGE),
+		.message_size = MESSAGE,
+	};
 }
 
 static int launch(const Trial *t, graft_launch_fn fn, graft_launch *l, const Node *node, Block *blocks)
@@ -233,8 +237,8 @@ static int launch(const Trial *t, graft_launch_fn fn, graft_launch *l, const Nod
 	return status;
 }
 
-/* Largest relative error that is still the same number, by dtype. Kernels sum in their own order: several units of f32, and at most two last
- * places of what is rounded after a float32 sum. */
+/* Largest relative error that is still the same number, by dtype. Kernels sum in their own order: several units of f32,
+ * and at most two last places of what is rounded after a float32 sum. */
 static double tolerance(graft_dtype d)
 {
 	switch (d) {
@@ -273,7 +277,7 @@ static bool run_trial(Trial *t)
 	Block *out = NEW_ARRAY(a, node->n_out, Block), *out_again = NEW_ARRAY(a, node->n_out, Block);
 	graft_launch own = prepare(t, node, in), theirs = prepare(t, node, in_again);
 	if (launch(t, t->own, &own, node, out))
-		return true;                  /* graft's own kernel does not take it: there is nothing to compare with */
+		return true;                  /* graft's own kernel does not take it: nothing to compare with */
 	if (launch(t, t->row->kernel.launch, &theirs, node, out_again))
 		return failed(t, "it says: %s", *theirs.message ? theirs.message : "nothing, but fails");
 	for (uint32_t i = 0; i < node->n_in; i++)
@@ -337,7 +341,8 @@ void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, Arena *
 {
 	static const graft_dtype dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f16, GRAFT_DTYPE_f64 };
 	const graft_kernel *k = &row->kernel;
-	Trial t = { .job = job, .ctx = ctx, .row = row, .why = why, .own = own_kernel(&job->scratch, k->name), .text = text_for(k->name) };
+	Trial t = { .job = job, .ctx = ctx, .row = row, .why = why, .text = text_for(k->name) };
+	t.own = own_kernel(&job->scratch, k->name);
 	row->tested = t.own == k->launch ? PASSED : NO_TEST;
 	if (row->tested == PASSED || strcmp(arch, "cpu") || !t.own || !t.text || !fits(k))
 		return;

@@ -102,7 +102,9 @@ static float from_bits(uint32_t u)
 
 static float load(const graft_tensor *t, int64_t i)
 {
-	return t->dtype == GRAFT_DTYPE_f32 ? ((const float *)t->data)[i] : from_bits((uint32_t)((const uint16_t *)t->data)[i] << 16);
+	if (t->dtype == GRAFT_DTYPE_f32)
+		return ((const float *)t->data)[i];
+	return from_bits((uint32_t)((const uint16_t *)t->data)[i] << 16);
 }
 
 /* To nearest even. */
@@ -135,7 +137,8 @@ static int64_t row_start(const graft_tensor *t, int64_t r)
 	return at;
 }
 
-static void norm_row(const graft_tensor *x, const graft_tensor *w, const graft_tensor *y, int64_t r, float eps, int early)
+static void norm_row(const graft_tensor *x, const graft_tensor *w, const graft_tensor *y, int64_t r, float eps,
+                     int early)
 {
 	int64_t n = x->shape[x->rank - 1], from = row_start(x, r), to = row_start(y, r);
 	float sum = 0;

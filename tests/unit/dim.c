@@ -62,7 +62,7 @@ static const char *const normal[][2] = {
 	{ "mod(7, 4)", "3" }, { "mod(-7, 4)", "1" }, { "mod(7, -4)", "-1" }, { "mod(T, 1)", "0" }, { "mod(4*T, 2)", "0" }, { "mod(T, 65)", "T" },
 	{ "mod(T, 64)", "mod(T, 64)" }, { "mod(5*T + 9, 4)", "mod(T + 1, 4)" }, { "mod(6*S + 3, 4)", "2*mod(S + 1, 2) + 1" },
 	{ "mod(-T, 2)", "mod(T, 2)" }, { "mod(T, -2)", "-mod(T, 2)" }, { "mod(T*S, S)", "0" }, { "mod(S, T + 16)", "S" },
-	{ "mod(S, T)", "mod(S, T)" },
+	{ "mod(S, T)", "mod(S, T)" }, { "mod(16 - S, 17)", "-S + 16" }, { "mod(S, -U)", "mod(S, -U)" },
 	/* max and min */
 	{ "max(T, 1)", "T" }, { "max(0, T)", "T" }, { "max(T, 64)", "64" }, { "min(T, 5)", "min(5, T)" }, { "max(S, T)", "max(T, S)" },
 	{ "min(T, T + 1)", "T" }, { "min(min(T, 5), T)", "min(5, T)" }, { "max(min(T, 5), T)", "T" }, { "min(min(T, 5), 7)", "min(5, T)" },
@@ -220,7 +220,7 @@ static const Pair pairs[] = {
 	{ "F", "4", YES, YES }, { "F", "5", NO, YES }, { "F*T", "4*T", UNKNOWN, UNKNOWN }, { "T + 20", "S", NO, NO },
 	{ "B", "9223372036854775807", UNKNOWN, YES }, { "B*B", "B", UNKNOWN, UNKNOWN }, { "0", "B*B", UNKNOWN, YES },
 	{ "max(T, S)", "T", UNKNOWN, UNKNOWN }, { "T", "max(T, S)", UNKNOWN, YES }, { "min(T, S) - 1", "T", NO, YES },
-	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T + 1", NO, YES },
+	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "floordiv(T, 2)", "T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "3*floordiv(T, 2)", "2*T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T + 1", NO, YES },
 	{ "mod(T, 2)", "1", UNKNOWN, YES }, { "mod(T, 2)", "2", NO, YES }, { "max(S, 2)", "1", NO, NO },
 	{ "max(T, S)", "T + S", UNKNOWN, YES }, { "9223372036854775807*U", "-9223372036854775807*U", UNKNOWN, UNKNOWN },
 };
@@ -238,6 +238,48 @@ static void check_pairs(Graph *g)
 }
 
 TEST(dim_comparison) { with_graph(check_pairs, NULL); }
+
+/* The ends of int64 stand for no bound, and arithmetic leaves them so. */
+static const struct { const char *dim; int64_t min, max; } ranges[] = {
+	{ "7", 7, 7 }, { "T", 1, 64 }, { "2*T - 1", 1, 127 }, { "-T", -64, -1 }, { "T*S", 0, 1024 }, { "U*U", -12, 16 }, { "T - U", -3, 67 },
+	{ "B", 0, INT64_MAX }, { "B - 5", -5, INT64_MAX }, { "-B", INT64_MIN, 0 }, { "5 - B", INT64_MIN, 5 }, { "B*U", INT64_MIN, INT64_MAX },
+	{ "4611686018427387904*T", 4611686018427387904, INT64_MAX }, { "-4611686018427387904*T*F", INT64_MIN, INT64_MIN },
+	{ "floordiv(B, 2)", 0, INT64_MAX }, { "floordiv(-B, 2)", INT64_MIN, 0 }, { "floordiv(7, B)", 0, 7 }, { "floordiv(-7, T)", -7, -1 },
+	{ "floordiv(T, U)", -64, 64 }, { "floordiv(B, U)", INT64_MIN, INT64_MAX }, { "floordiv(T, S)", 0, 64 },
+	{ "floordiv(4611686018427387904*T*F, 3)", INT64_MIN, INT64_MAX },
+	{ "mod(T, S)", 0, 15 }, { "mod(B, T)", 0, 63 }, { "mod(U, B)", 0, INT64_MAX }, { "mod(T, U)", -2, 3 }, { "mod(S, T + 5)", 0, 16 },
+	{ "max(T, S)", 1, 64 }, { "min(T, S)", 0, 16 }, { "max(U, B)", 0, INT64_MAX }, { "min(U, B)", -3, 4 },
+};
+
+static void check_ranges(Graph *g)
+{
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+		int64_t min, max;
+		dim_range(g, read(g, ranges[i].dim), &min, &max);
+		if (min != ranges[i].min || max != ranges[i].max)
+			test_fail(__FILE__, __LINE__, "%s is in [%lld, %lld]", ranges[i].dim, (long long)min, (long long)max);
+	}
+}
+
+TEST(dim_ranges) { with_graph(check_ranges, NULL); }
+
+static int squarings;
+
+static void square_on(Graph *g)
+{
+	Dim d = read(g, "T");
+	for (squarings = 0;; squarings++)
+		d = dim_floordiv(g, dim_mul(g, d, d), read(g, "S + 1"));
+}
+
+/* Written out, each of these is twice as long as the one before. */
+TEST(dims_stay_short)
+{
+	graft_error err = { 0 };
+	with_graph(square_on, &err);
+	CHECK_HAS(err.message, "a size is too long an expression");
+	CHECK(squarings > 3 && squarings < 12);
+}
 
 static void check_divide(Graph *g)
 {
@@ -294,7 +336,7 @@ static void check_solve(Graph *g)
 	CHECK(dim_solve(read(g, "-U"), at, 2, &s, &v) && v == -2);
 	CHECK(!dim_solve(read(g, "2*T"), at, 7, &s, &v));                 /* no integer */
 	CHECK(!dim_solve(read(g, "T*T"), at, 49, &s, &v));                /* not linear */
-	CHECK(!dim_solve(read(g, "T + U"), at, 7, &s, &v));               /* two unknowns */
+	CHECK(!dim_solve(read(g, "T + U"), at, 8, &s, &v));               /* two unknowns */
 	CHECK(!dim_solve(read(g, "T*U"), at, 7, &s, &v));
 	CHECK(!dim_solve(read(g, "S"), at, 3, &s, &v));                   /* none */
 	CHECK(!dim_solve(dim_const(3), at, 3, &s, &v));

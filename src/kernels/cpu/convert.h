@@ -81,7 +81,7 @@ uint8_t f32_to_f8e4m3fn(float v);             /* beyond 464: NaN, the format has
 uint8_t f32_to_f8e4m3fnuz(float v);           /* from 248 on: NaN; -0.0 becomes 0.0 */
 uint8_t f32_to_f8e5m2(float v);
 
-/* exp(v) within 1 ulp, denormal results included; plain arithmetic, so that loops over it become vector code. */
+/* exp(v) within 1.25 ulp, denormal results included; plain arithmetic, so that loops over it become vector code. */
 static inline float exp_f32(float v)
 {
 	const float magic = 12582912.0f;      /* 1.5 * 2^23: adding it rounds to an integer */
