@@ -125,8 +125,8 @@ static bool kernel_there(Pipeline *p, Job *job, const Step *s)
 	if (a.available)
 		return true;
 	if (s->d.requested == GRAFT_ON)
-		fail(job, GRAFT_E_UNAVAILABLE, "pass %s was switched on by %s, but %s cannot be called for %s: %s; give a kernel pack that has "
-		     "it, another target, or leave the pass on auto", s->pass->name, s->d.who, s->pass->kernel, target_arch(p->target), a.reason);
+		fail(job, GRAFT_E_UNAVAILABLE, "pass %s was switched on by %s, but its kernel cannot be called for %s: %s", s->pass->name, s->d.who,
+		     target_arch(p->target), a.reason);
 	if (p->report) {
 		graft_pass_result *r = &p->report->result[s->result];
 		r->effective = false;

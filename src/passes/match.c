@@ -135,7 +135,7 @@ static bool bind_scalar(Match *m, const Arg *a, const Value *v)
 	Attr found;
 	bool fits = value_scalar(v, &found) &&
 	            (a->kind == ARG_NUMBER ? same_number(&found, &a->number) : bind_attr(m, a->name, found));
-	return fits || miss(m, (Miss){ .code = "not_constant", .value = v, .name = a->kind == ARG_NUMBER ? -1 : a->name });
+	return fits || miss(m, (Miss){ .code = "not_constant", .value = v, .arg = a });
 }
 
 static bool bind_arg(Match *m, const Arg *a, Value *v)
@@ -339,25 +339,36 @@ static void tell_value(const Value *v, Text *t)
 		text_printf(t, "%s '%s'", v->kind == VALUE_PARAM ? "param" : "input", v->name);
 }
 
+static void tell_constant(const Match *m, const Miss *w, Text *t)
+{
+	text_puts(t, "wanted ");
+	if (w->arg->kind == ARG_NUMBER)
+		attr_print(t, NULL, &w->arg->number);
+	else
+		text_printf(t, "a constant as %s", m->p->name[w->arg->name]);
+	text_puts(t, ", found ");
+	tell_value(w->value, t);
+}
+
+static void tell_structure(const Match *m, const Miss *w, Text *t)
+{
+	if (w->term)
+		text_printf(t, "wanted %s, found ", w->term->op->name);
+	else
+		text_printf(t, "wanted the same value in every place of %s, found ", m->p->name[w->name]);
+	tell_value(w->node ? (w->node->n_out ? w->node->out[0] : NULL) : w->value, t);
+}
+
 static void tell(Match *m, const Node *start)
 {
 	const Miss *w = &m->miss;
 	Text t = { .arena = m->run->scratch };
-	if (!strcmp(w->code, "attribute")) {
+	if (!strcmp(w->code, "attribute"))
 		tell_attr(w, &t);
-	} else if (!strcmp(w->code, "not_constant")) {
-		text_printf(&t, "wanted %s, found ", w->name < 0 ? "a certain constant" : "a constant");
-		tell_value(w->value, &t);
-		if (w->name >= 0)
-			text_printf(&t, " for %s", m->p->name[w->name]);
-	} else if (w->term) {
-		text_printf(&t, "wanted %s, found ", w->term->op->name);
-		tell_value(w->node ? (w->node->n_out ? w->node->out[0] : NULL) : w->value, &t);
-	} else {
-		text_puts(&t, "wanted the same value as elsewhere in the pattern, found ");
-		tell_value(w->value, &t);
-		text_printf(&t, " for %s", m->p->name[w->name]);
-	}
+	else if (!strcmp(w->code, "not_constant"))
+		tell_constant(m, w, &t);
+	else
+		tell_structure(m, w, &t);
 	pass_refuse(m->run, start, w->depth, w->code, "%s", t.text);
 }
 

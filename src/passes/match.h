@@ -18,13 +18,21 @@ typedef struct State {
 } State;
 
 /* The deepest place where the pattern did not fit. */
-typedef struct Miss { int depth; const char *code; const Node *node; const Term *term; const Value *value; int name, attr; } Miss;
+typedef struct Miss {
+	int depth;
+	const char *code;
+	const Node *node;                     /* what was found, */
+	const Value *value;
+	const Term *term;                     /* and what was wanted */
+	const Arg *arg;
+	int name, attr;
+} Miss;
 
 struct Match {
 	PassRun *run;
 	const Pattern *p;
 	const Alias *alias;                   /* NULL: nobody writes any storage */
-	const bool *held;                     /* by node id, up to n_held: made the value of a tentative node */
+	bool *held;                           /* by node id, up to n_held: makes what a tentative node stands in for */
 	uint32_t n_held;
 	State s;
 	Miss miss;

@@ -76,9 +76,10 @@ static bool is_cast_back(Match *m)
 static bool early_fits(Match *m)
 {
 	const Value *x = match_value(m, "x"), *nc = match_value(m, "nc");
-	if (is_cast_back(m))
+	bool differs = nc->type.dtype != x->type.dtype;
+	if (is_cast_back(m) || (differs && !match_node(m, "nc")))
 		return false;
-	if (nc->type.dtype != x->type.dtype)
+	if (differs)
 		return refuse(m, "dtype", "'%s' is %s where it meets the weight, the input '%s' is %s", nc->name, dtype_of(nc), x->name,
 		              dtype_of(x));
 	return norm_fits(m);

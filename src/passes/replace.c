@@ -390,24 +390,26 @@ static void remove_one(Match *m, Worklist *w, Node *n)
 			node_remove(m->run->g, n->out[i]->uses->node);
 	for (uint32_t i = 0; i < n->n_in; i++)
 		list_add(m, w, n->in[i].value);
+	if (n->held && is_held(m, n->held->def))
+		m->held[n->held->def->id] = false;
 	list_add(m, w, n->held);
 	node_remove(m->run->g, n);
 }
 
-/* What nothing uses any more goes, from the matched nodes up. */
-static void remove_unused(Match *m)
+/* What nothing uses goes, from the new nodes and the matched ones up. */
+static void remove_unused(Match *m, Value *const *made)
 {
 	Node *nodes[MAX_PLACES];
 	Worklist w = { 0 };
 	uint32_t n = matched_nodes(m, nodes);
-	for (uint32_t i = n; i-- > 0;) {
-		if (removable(nodes[i]) && !is_held(m, nodes[i]))
-			remove_one(m, &w, nodes[i]);
-		while (w.n) {
-			Node *next = w.v[--w.n];
-			if (removable(next) && !is_held(m, next))
-				remove_one(m, &w, next);
-		}
+	for (uint32_t i = 0; i < n; i++)
+		list_add(m, &w, nodes[i]->n_out ? nodes[i]->out[0] : NULL);
+	for (int i = 0; i < m->p->n_emit; i++)
+		list_add(m, &w, made[m->p->emit[i].out[0]]);
+	while (w.n) {
+		Node *next = w.v[--w.n];
+		if (removable(next) && !is_held(m, next))
+			remove_one(m, &w, next);
 	}
 }
 
@@ -468,7 +470,7 @@ bool replace_apply(Match *m)
 	if (tentative)
 		hold(m, made);
 	else
-		remove_unused(m);
+		remove_unused(m, made);
 	return true;
 }
 
