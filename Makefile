@@ -31,16 +31,23 @@ CHECK_OBJ  := $(LIB_SRC:%.c=build/check/%.o)
 CHECK_CLI  := $(CLI_SRC:%.c=build/check/%.o)
 UNIT_OBJ   := $(UNIT_SRC:%.c=build/check/%.o)
 
+# One line per file; `make V=1` shows the commands.
+$(V).SILENT:
+say = @printf '  %-7s %s\n' '$(1)' '$@'
+
 all: build/graft build/libgraft.so build/libgraft.a
 
 build/graft: $(CLI_OBJ) $(LIB_OBJ)
+	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 build/libgraft.so: $(LIB_OBJ)
+	$(call say,LINK)
 	$(CC) $(LDFLAGS) -shared -Wl,-soname,libgraft.so.$(SOVERSION) -o $@ $^ $(LIBS)
 
 # One object whose internal names are local, so that an archive shows no more than the shared library does.
 build/libgraft.a: $(LIB_OBJ)
+	$(call say,AR)
 	$(LD) -r -o build/obj/libgraft.o $^
 	$(OBJCOPY) -w --keep-global-symbol='graft_*' build/obj/libgraft.o
 	rm -f $@
@@ -48,20 +55,25 @@ build/libgraft.a: $(LIB_OBJ)
 
 build/obj/src/kernels/%.o: src/kernels/%.c
 	@mkdir -p $(@D)
+	$(call say,CC)
 	$(CC) $(ALLFLAGS) $(CFLAGS) $(KERNELFLAGS) -c -o $@ $<
 
 build/obj/%.o: %.c
 	@mkdir -p $(@D)
+	$(call say,CC)
 	$(CC) $(ALLFLAGS) $(CFLAGS) -c -o $@ $<
 
 build/check/%.o: %.c
 	@mkdir -p $(@D)
+	$(call say,CC)
 	$(CC) $(ALLFLAGS) $(SANITIZE) -c -o $@ $<
 
 build/check/graft: $(CHECK_CLI) $(CHECK_OBJ)
+	$(call say,LINK)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
 build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
+	$(call say,LINK)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
 -include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc

@@ -25,6 +25,15 @@ void arena_init(Arena *a, const graft_allocator *mem, Job *job)
 	*a = (Arena){ .job = job, .mem = mem };
 }
 
+/* Frees *at, which is then the chunk below it. */
+static void drop(Arena *a, Chunk **at)
+{
+	Chunk *c = *at;
+	*at = c->below;
+	a->held -= c->size;
+	a->mem->resize(a->mem->user, c, c->size, 0);
+}
+
 void arena_free(Arena *a)
 {
 	while (a->undo) {
@@ -32,12 +41,8 @@ void arena_free(Arena *a)
 		a->undo = u->next;
 		u->fn(u->ptr);
 	}
-	while (a->top) {
-		Chunk *c = a->top;
-		a->top = c->below;
-		a->mem->resize(a->mem->user, c, c->size, 0);
-	}
-	a->held = 0;
+	while (a->top)
+		drop(a, &a->top);
 }
 
 void arena_adopt(Arena *a, Arena *from)
@@ -54,6 +59,22 @@ void arena_adopt(Arena *a, Arena *from)
 	from->top = NULL;
 	from->undo = NULL;
 	from->held = 0;
+}
+
+Mark arena_mark(const Arena *a)
+{
+	return (Mark){ a->top, a->top ? a->top->below : NULL, a->top ? a->top->used : 0, a->undo };
+}
+
+void arena_release(Arena *a, Mark mark)
+{
+	assert(a->undo == mark.undo);
+	while (a->top != mark.top)
+		drop(a, &a->top);
+	while (a->top && a->top->below != mark.below)
+		drop(a, &a->top->below);
+	if (a->top)
+		a->top->used = mark.used;
 }
 
 _Noreturn static void out_of_memory(Arena *a, size_t size)

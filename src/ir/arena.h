@@ -67,6 +67,11 @@ char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf,
 char *arena_vprintf(Arena *a, const char *fmt, va_list ap);
 void arena_undo(Arena *a, void (*fn)(void *), void *ptr);   /* calls fn(ptr) when the arena is freed; if this fails, at once */
 
+/* Scratch memory for one round of a loop: what was allocated since the mark is freed (nothing may have been tied to the arena since). */
+typedef struct Mark { struct Chunk *top, *below; size_t used; struct Undo *undo; } Mark;
+Mark arena_mark(const Arena *a);
+void arena_release(Arena *a, Mark mark);
+
 /* An array that grows inside an arena: TYPE *v; size_t n, cap;  v = arena_grow(a, v, n, &cap, sizeof *v); v[n++] = x;
  * Doubles when n == *cap, so appending is linear; the old copy waits for the arena's end. */
 void *arena_grow(Arena *a, void *v, size_t n, size_t *cap, size_t size);

@@ -29,17 +29,17 @@ static Dim copy_dim(Copy *c, Dim d)
 	return c->last_to;
 }
 
-static const Dim *copy_dims(Copy *c, const Dim *d, uint32_t n)
+static const Dim *copy_dims(Copy *c, const Dim *d, uint32_t n, Arena *into)
 {
-	Dim *dims = NEW_ARRAY(&c->to->arena, n, Dim);
+	Dim *dims = NEW_ARRAY(into, n, Dim);
 	for (uint32_t i = 0; i < n; i++)
 		dims[i] = copy_dim(c, d[i]);
 	return dims;
 }
 
-static Type copy_type(Copy *c, const Type *t)
+static Type copy_type(Copy *c, const Type *t, Arena *into)
 {
-	return (Type){ t->dtype, t->rank, copy_dims(c, t->dims, t->rank) };
+	return (Type){ t->dtype, t->rank, copy_dims(c, t->dims, t->rank, into) };
 }
 
 static Attr copy_attr(Copy *c, Attr a)
@@ -47,7 +47,7 @@ static Attr copy_attr(Copy *c, Attr a)
 	if (a.kind == ATTR_DIM)
 		a.dim = copy_dim(c, a.dim);
 	if (a.kind == ATTR_DIMS)
-		a.dims = copy_dims(c, a.dims, a.n);
+		a.dims = copy_dims(c, a.dims, a.n, c->scratch);
 	return a;
 }
 
@@ -55,7 +55,7 @@ static Attr copy_attr(Copy *c, Attr a)
 static Value *copy_outer(Copy *c, const Value *v)
 {
 	Value *(*make)(Graph *, const char *, size_t, Type) = v->kind == VALUE_PARAM ? value_param : value_input;
-	return c->value[v->id] = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type));
+	return c->value[v->id] = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type, &c->to->arena));
 }
 
 static Value *copy_operand(Copy *c, const Value *v)
@@ -80,8 +80,11 @@ static void copy_origin(Copy *c, const Node *n, Node *made)
 		made->origin.names[i] = copy_text(c, n->origin.names[i]);
 }
 
+/* A known op's types follow from its operands, so only an unknown one's are copied. */
 static void copy_node(Copy *c, const Node *n)
 {
+	bool known = op_code(n->op) != OP_unknown;
+	Mark mark = arena_mark(c->scratch);
 	Value **in = NEW_ARRAY(c->scratch, n->n_in, Value *);
 	const char **names = NEW_ARRAY(c->scratch, n->n_out, const char *);
 	Type *types = NEW_ARRAY(c->scratch, n->n_out, Type);
@@ -90,14 +93,16 @@ static void copy_node(Copy *c, const Node *n)
 		in[i] = copy_operand(c, n->in[i].value);
 	for (uint32_t i = 0; i < n->n_out; i++) {
 		names[i] = n->out[i]->name;
-		types[i] = copy_type(c, &n->out[i]->type);
+		if (!known)
+			types[i] = copy_type(c, &n->out[i]->type, c->scratch);
 	}
 	for (uint32_t i = 0; i < n->n_attr; i++)
 		attr[i] = copy_attr(c, n->attr[i]);
 	Node *made = node_new(c->to, &(NodeSpec){
-		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names, .types = types, .n_out = n->n_out,
+		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names, .types = known ? NULL : types, .n_out = n->n_out,
 		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr,
 	});
+	arena_release(c->scratch, mark);
 	for (uint32_t i = 0; i < n->n_out; i++)
 		c->value[n->out[i]->id] = made->out[i];
 	copy_origin(c, n, made);

@@ -169,7 +169,8 @@ static int64_t constant_of(const Sum *s) { return s->n && !s->term[s->n - 1].mon
 /* Is s = floordiv(x, m) + c, m a positive constant? */
 static const Atom *is_quotient(const Sum *s)
 {
-	if (!s->n || s->n > 2 || s->term[0].coef != 1 || mono_degree(s->term[0].mono) != 1 || (s->n == 2 && s->term[1].mono))
+	bool shape = s->n == 1 || (s->n == 2 && !s->term[1].mono);
+	if (!shape || s->term[0].coef != 1 || mono_degree(s->term[0].mono) != 1)
 		return NULL;
 	const Atom *q = s->term[0].mono->atom[0];
 	return q->key.op == FLOORDIV && !q->key.b.poly && q->key.b.value > 0 ? q : NULL;
@@ -323,7 +324,9 @@ static bool replaced(const Sum *s, uint32_t i, Dim d, int64_t k, int fuel)
 	rest.n--;
 	memmove(&rest.term[i], &rest.term[i + 1], (rest.n - i) * sizeof *rest.term);
 	sum_of(&by, d);
-	return !sum_add(&part, &zero, s->term[i].coef, &by) && !sum_add(&sum, &part, k, &rest) && not_negative(&sum, fuel - 1);
+	if (sum_add(&part, &zero, s->term[i].coef, &by) || sum_add(&sum, &part, k, &rest))
+		return false;
+	return not_negative(&sum, fuel - 1);
 }
 
 /* A term that is one of two others, so that both must do: -max(a, b) or min(a, b). */
@@ -501,7 +504,9 @@ bool dim_solve(Dim d, const int64_t *bindings, int64_t value, const Symbol **sym
 		if (__builtin_add_overflow(s ? coef : rest, c, s ? &coef : &rest))
 			return false;
 	}
-	if (!x || !coef || __builtin_sub_overflow(value, rest, &value) || (coef == -1 && value == INT64_MIN) || value % coef)
+	if (!x || !coef || __builtin_sub_overflow(value, rest, &value))
+		return false;
+	if ((coef == -1 && value == INT64_MIN) || value % coef)
 		return false;
 	*symbol = x;
 	*out = value / coef;

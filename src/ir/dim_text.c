@@ -103,8 +103,8 @@ static Dim read_integer(Reader *r, bool negative)
 	}
 	int n = *r->s - start < 40 ? (int)(*r->s - start) : 40;
 	if (over)
-		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%s%.*s%s is outside the 64-bit integers", negative ? "-" : "", n, start,
-		     n == 40 ? "..." : "");
+		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%s%.*s%s is outside the 64-bit integers",
+		     negative ? "-" : "", n, start, n == 40 ? "..." : "");
 	if (n > 1 && *start == '0')
 		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%.*s: a number may not start with 0", n, start);
 	return dim_const(v);
@@ -132,7 +132,8 @@ static Dim read_name(Reader *r)
 	Symbol *s = symbol_find(r->g, start, n);
 	int show = n < 64 ? (int)n : 64;
 	if (peek(r) == '(')
-		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%.*s(...) in a size: wanted floordiv, mod, max or min", show, start);
+		fail(graph_job(r->g), GRAFT_E_SYNTAX, "%.*s(...) in a size: wanted floordiv, mod, max or min",
+		     show, start);
 	if (!s)
 		fail(graph_job(r->g), GRAFT_E_GRAPH, "symbol %.*s is not declared", show, start);
 	return dim_symbol(r->g, s);

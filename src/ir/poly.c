@@ -48,7 +48,8 @@ static const void *intern(Graph *g, Cell head, const void *key)
 		table_grow(g, t);
 	Cell **bucket = &t->bucket[head.hash & (t->n_buckets - 1)];
 	for (Cell *c = *bucket; c; c = c->next)
-		if (c->hash == head.hash && c->kind == head.kind && c->size == head.size && !memcmp(c + 1, key, head.size))
+		if (c->hash == head.hash && c->kind == head.kind && c->size == head.size &&
+		    !memcmp(c + 1, key, head.size))
 			return c;
 	Cell *c = arena_alloc(&g->arena, sizeof *c + head.size);
 	*c = head;
@@ -236,8 +237,10 @@ static Why mono_mul(Graph *g, const Mono *a, const Mono *b, const Mono **out)
 	uint32_t n = 0, i = 0, j = 0, na = mono_degree(a), nb = mono_degree(b);
 	if (na + nb > DEGREE_MAX)
 		return too_long;
-	while (i < na || j < nb)
-		atom[n++] = j == nb || (i < na && atom_order(a->atom[i], b->atom[j]) <= 0) ? a->atom[i++] : b->atom[j++];
+	while (i < na || j < nb) {
+		bool first = j == nb || (i < na && atom_order(a->atom[i], b->atom[j]) <= 0);
+		atom[n++] = first ? a->atom[i++] : b->atom[j++];
+	}
 	*out = mono_of(g, atom, n);
 	return NULL;
 }

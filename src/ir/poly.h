@@ -5,8 +5,9 @@
  *   Mono   atom[0] * atom[1] * ...     in order, an atom once for each power
  *   Atom   a symbol, or op(a, b)
  *
- * Each is a Cell, interned by its key, so equal ones have equal pointers. Nothing in an order or a text depends on when a cell
- * was made. Every cell is bounded (DEPTH_MAX, WEIGHT_MAX), so walking one by recursion is safe whoever wrote the graph.
+ * Each is a Cell, interned by its key, so equal ones have equal pointers. Nothing in an order or a text depends on when
+ * a cell was made. Every cell is bounded (DEPTH_MAX, WEIGHT_MAX), so walking one by recursion is safe whoever wrote
+ * the graph.
  */
 #ifndef GRAFT_POLY_H
 #define GRAFT_POLY_H

@@ -49,14 +49,16 @@ void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t 
 {
 	Tri t = dim_eq(i->g, a, b);
 	if (t != YES)
-		infer_fail(i, "%s and %s: %s of %s is %s and %s of %s is %s, which %s", operand_text(i, j), operand_text(i, k),
-		           what_a, operand_name(i, j), size_text(i, a), what_b, operand_name(i, k), size_text(i, b), unequal(t));
+		infer_fail(i, "%s and %s: %s of %s is %s and %s of %s is %s, which %s",
+		           operand_text(i, j), operand_text(i, k), what_a, operand_name(i, j), size_text(i, a), what_b,
+		           operand_name(i, k), size_text(i, b), unequal(t));
 }
 
 void need_same_dtype(const Infer *i, uint32_t a, uint32_t b)
 {
 	if (i->node->in[a].value->type.dtype != i->node->in[b].value->type.dtype)
-		infer_fail(i, "%s and %s, but they must have one dtype: cast one of them", operand_text(i, a), operand_text(i, b));
+		infer_fail(i, "%s and %s, but they must have one dtype: cast one of them",
+		           operand_text(i, a), operand_text(i, b));
 }
 
 void need_rank(const Infer *i, uint32_t k, uint32_t least)
@@ -84,7 +86,8 @@ const Type *tensor(const Infer *i, uint32_t k)
 static void refuse_f8(const Infer *i, uint32_t k)
 {
 	if (is_f8(i->node->in[k].value->type.dtype))
-		infer_fail(i, "%s, and 8-bit floats can only be moved and cast: cast it to a wider float first", operand_text(i, k));
+		infer_fail(i, "%s, and 8-bit floats can only be moved and cast: cast it to a wider float first",
+		           operand_text(i, k));
 }
 
 const Type *number(const Infer *i, uint32_t k)
@@ -188,15 +191,17 @@ graft_dtype promoted(const Infer *i)
 
 static _Noreturn void no_broadcast(const Infer *i, Shape a, Dim x, Shape b, Dim y, Tri t)
 {
-	infer_fail(i, "%s and %s do not broadcast: %s and %s %s", operand_text(i, a.operand), operand_text(i, b.operand),
-	           size_text(i, x), size_text(i, y), unequal(t));
+	infer_fail(i, "%s and %s do not broadcast: %s and %s %s",
+	           operand_text(i, a.operand), operand_text(i, b.operand), size_text(i, x), size_text(i, y),
+	           unequal(t));
 }
 
 uint32_t broadcast(const Infer *i, Shape a, Shape b, Dim *out)
 {
 	uint32_t rank = a.rank > b.rank ? a.rank : b.rank;
 	for (uint32_t k = 1; k <= rank; k++) {                /* from the last axis */
-		Dim x = k <= a.rank ? a.dims[a.rank - k] : dim_const(1), y = k <= b.rank ? b.dims[b.rank - k] : dim_const(1);
+		Dim x = k <= a.rank ? a.dims[a.rank - k] : dim_const(1);
+		Dim y = k <= b.rank ? b.dims[b.rank - k] : dim_const(1);
 		Tri t = dim_is(y, 1) ? YES : dim_is(x, 1) ? NO : dim_eq(i->g, x, y);
 		if (t != YES && !dim_is(x, 1))
 			no_broadcast(i, a, x, b, y, t);
@@ -210,7 +215,8 @@ void need_broadcasts_to(const Infer *i, Shape from, Shape to)
 	for (uint32_t k = 1; k <= from.rank; k++) {
 		Dim x = from.dims[from.rank - k];
 		if (k > to.rank)
-			infer_fail(i, "%s has more axes than %s", operand_text(i, from.operand), operand_text(i, to.operand));
+			infer_fail(i, "%s has more axes than %s",
+			           operand_text(i, from.operand), operand_text(i, to.operand));
 		Dim y = to.dims[to.rank - k];
 		Tri t = dim_is(x, 1) ? YES : dim_eq(i->g, x, y);
 		if (t != YES)
@@ -259,7 +265,8 @@ static bool is_whole(const Infer *i, uint32_t k) { return !dtype_is_float(i->nod
 static void check_pow(const Infer *i, graft_dtype dtype)
 {
 	if (dtype == GRAFT_DTYPE_bool)
-		infer_fail(i, "%s and %s, and bools have no powers: cast first", operand_text(i, 0), operand_text(i, 1));
+		infer_fail(i, "%s and %s, and bools have no powers: cast first",
+		           operand_text(i, 0), operand_text(i, 1));
 	if (is_literal(i, 1) && is_whole(i, 0) && is_whole(i, 1) && i->node->in[1].value->literal.i < 0)
 		infer_fail(i, "%s, and integers have no negative powers: cast to a float first", operand_text(i, 0));
 }
@@ -270,7 +277,8 @@ void infer_binary(Infer *i)
 	graft_dtype dtype = promoted(i);
 	for (uint32_t k = 0; k < 2; k++)
 		if (op_code(i->node->op) == OP_sub && i->node->in[k].value->type.dtype == GRAFT_DTYPE_bool)
-			infer_fail(i, "operand %s is a bool, which cannot be subtracted: cast it first", operand_name(i, k));
+			infer_fail(i, "operand %s is a bool, which cannot be subtracted: cast it first",
+			           operand_name(i, k));
 	if (op_code(i->node->op) == OP_pow)
 		check_pow(i, dtype);
 	give_broadcast(i, dtype);
@@ -381,8 +389,10 @@ static Dim steps(const Infer *i, Dim start, Dim end, Dim step)
 {
 	Graph *g = i->g;
 	Dim zero = dim_const(0), one = dim_const(1);
-	if (dim_le(g, one, step) == YES)
-		return dim_max(g, zero, dim_add(g, dim_floordiv(g, dim_sub(g, dim_sub(g, end, start), one), step), one));
+	if (dim_le(g, one, step) == YES) {
+		Dim last = dim_sub(g, dim_sub(g, end, start), one);
+		return dim_max(g, zero, dim_add(g, dim_floordiv(g, last, step), one));
+	}
 	if (dim_le(g, step, dim_const(-1)) == YES)
 		return steps(i, end, start, dim_sub(g, zero, step));
 	infer_fail(i, dim_is(step, 0) ? "step is %s" : "step is %s, whose sign is not known", size_text(i, step));
@@ -401,7 +411,9 @@ void infer_arange(Infer *i)
 
 static double largest(graft_dtype d)
 {
-	return d == GRAFT_DTYPE_f16 ? 65504 : d == GRAFT_DTYPE_bf16 ? 0x1.fep127 : d == GRAFT_DTYPE_f32 ? FLT_MAX : DBL_MAX;
+	if (d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16)
+		return d == GRAFT_DTYPE_f16 ? 65504 : 0x1.fep127;
+	return d == GRAFT_DTYPE_f32 ? FLT_MAX : DBL_MAX;
 }
 
 static bool int_fits(int64_t v, graft_dtype d)
@@ -440,11 +452,13 @@ void infer_constant(Infer *i)
 		if (v->kind != ATTR_BOOL && v->kind != ATTR_INT && v->kind != ATTR_FLOAT)
 			infer_fail(i, "values[%u] is a %s, but must be a number", k, attr_kind_name(v->kind));
 		if (!fits(v, dtype))
-			infer_fail(i, "values[%u] is %s, which %s cannot hold", k, value_text(i, v), graft_dtype_name(dtype));
+			infer_fail(i, "values[%u] is %s, which %s cannot hold",
+			           k, value_text(i, v), graft_dtype_name(dtype));
 	}
 	Dim *dims = dims_copy(i, shape->dims, shape->n);
 	give(i, 0, dtype, shape->n, dims);
 	Dim size = dims_product(i->g, dims, shape->n);
 	if (values->n != 1 && !dim_is(size, values->n))
-		infer_fail(i, "there are %u values for %s elements: give that many, or one for all", values->n, size_text(i, size));
+		infer_fail(i, "there are %u values for %s elements: give that many, or one for all",
+		           values->n, size_text(i, size));
 }

@@ -56,7 +56,8 @@ void infer_squeeze(Infer *i)
 	for (uint32_t k = 0; k < x->rank; k++) {
 		Tri one = named[k] ? dim_eq(i->g, x->dims[k], dim_const(1)) : NO;
 		if (one == UNKNOWN)
-			infer_fail(i, "axis %u holds %s, which is not known to be 1 or not", k, size_text(i, x->dims[k]));
+			infer_fail(i, "axis %u holds %s, which is not known to be 1 or not",
+			           k, size_text(i, x->dims[k]));
 		if (one == NO)
 			dims[rank++] = x->dims[k];
 	}
@@ -92,8 +93,9 @@ void infer_expand(Infer *i)
 		dims[k] = dim_is(want, -1) ? have : want;
 		Tri same = dim_is(have, 1) ? YES : dim_eq(i->g, have, dims[k]);
 		if (same != YES)
-			infer_fail(i, "%s and does not expand to %s: %s and %s %s", operand_text(i, 0), shape_text(i, shape),
-			           size_text(i, have), size_text(i, want), unequal(same));
+			infer_fail(i, "%s and does not expand to %s: %s and %s %s",
+			           operand_text(i, 0), shape_text(i, shape), size_text(i, have), size_text(i, want),
+			           unequal(same));
 	}
 	give(i, 0, x->dtype, shape->n, dims);
 }
@@ -103,10 +105,11 @@ static Dim open_size(const Infer *i, Dim have, Dim rest, const Attr *shape)
 {
 	Dim size;
 	if (dim_is(rest, 0))
-		infer_fail(i, "-1 in the shape %s could be any size, because the others make 0 elements", shape_text(i, shape));
+		infer_fail(i, "-1 in the shape %s could be any size, because the others make 0 elements",
+		           shape_text(i, shape));
 	if (!dim_divide(i->g, have, rest, &size))
-		infer_fail(i, "%s, so it has %s elements, which %s (the sizes beside -1 in %s) %s divide", operand_text(i, 0),
-		           size_text(i, have), size_text(i, rest), shape_text(i, shape),
+		infer_fail(i, "%s, so it has %s elements, which %s (the sizes beside -1 in %s) %s divide",
+		           operand_text(i, 0), size_text(i, have), size_text(i, rest), shape_text(i, shape),
 		           dim_is_const(have) && dim_is_const(rest) ? "does not" : "is not known to");
 	return size;
 }
@@ -149,7 +152,8 @@ void infer_narrow(Infer *i)
 {
 	const Type *x = tensor(i, 0);
 	uint32_t axis = need_axis(i, "axis", node_attr(i->node, 0)->i, x->rank);
-	Dim start = node_attr(i->node, 1)->dim, length = node_attr(i->node, 2)->dim, size = x->dims[axis], zero = dim_const(0);
+	Dim start = node_attr(i->node, 1)->dim, length = node_attr(i->node, 2)->dim;
+	Dim size = x->dims[axis], zero = dim_const(0);
 	const char *what[] = { "start", "length" };
 	const Dim part[] = { start, length };
 	for (int k = 0; k < 2; k++)
@@ -160,7 +164,8 @@ void infer_narrow(Infer *i)
 	if (fits == YES)
 		fits = dim_le(i->g, start, dim_sub(i->g, size, length));
 	if (fits != YES)
-		infer_fail(i, "start %s and length %s %s axis %u, which holds %s", size_text(i, start), size_text(i, length),
+		infer_fail(i, "start %s and length %s %s axis %u, which holds %s",
+		           size_text(i, start), size_text(i, length),
 		           fits == NO ? "do not fit" : "are not known to fit", axis, size_text(i, size));
 	give_piece(i, 0, axis, length);
 }
@@ -206,7 +211,8 @@ void infer_split(Infer *i)
 	}
 	Tri same = dim_eq(i->g, sum, x->dims[axis]);
 	if (same != YES)
-		infer_fail(i, "sizes add up to %s, but axis %u holds %s%s", size_text(i, sum), axis, size_text(i, x->dims[axis]),
+		infer_fail(i, "sizes add up to %s, but axis %u holds %s%s",
+		           size_text(i, sum), axis, size_text(i, x->dims[axis]),
 		           same == NO ? "" : ": the two are not known to be equal");
 }
 

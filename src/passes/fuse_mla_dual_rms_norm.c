@@ -197,9 +197,8 @@ typedef struct Cut { Value *value; int64_t start; } Cut;
 static bool has_rest(Index *x, const Latent *l)
 {
 	const Piece *p = &l->piece;
-	Cut *work = NEW_ARRAY(x->run->scratch, MAX_PIECES, Cut);
+	Cut work[MAX_PIECES] = { { p->base, 0 } };
 	size_t n = 1;
-	work[0] = (Cut){ p->base, 0 };
 	for (size_t i = 0; i < n; i++)
 		for (const Use *u = work[i].value->uses; u; u = u->next)
 			for (uint32_t o = 0; u->node && o < u->node->n_out; o++) {
