@@ -5,7 +5,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
 #ifndef HIPSIM_WARP
 #define HIPSIM_WARP 32
@@ -15,36 +14,18 @@ int warpSize = HIPSIM_WARP;
 
 namespace hipsim {
 
-/* Every name api() may be given. */
-static const char *const call_names[] = {
-	"hipInit", "hipDriverGetVersion", "hipRuntimeGetVersion", "hipGetDeviceCount", "hipSetDevice", "hipGetDevice",
-	"hipGetDeviceProperties", "hipDeviceGetAttribute", "hipDeviceSynchronize", "hipDeviceReset", "hipMalloc",
-	"hipFree", "hipHostMalloc", "hipHostFree", "hipMemGetInfo", "hipMemcpy", "hipMemcpyAsync", "hipMemset",
-	"hipMemsetAsync", "hipStreamCreate", "hipStreamCreateWithFlags", "hipStreamDestroy", "hipStreamSynchronize",
-	"hipStreamQuery", "hipStreamWaitEvent", "hipEventCreate", "hipEventCreateWithFlags", "hipEventDestroy",
-	"hipEventRecord", "hipEventSynchronize", "hipEventQuery", "hipEventElapsedTime", "hipStreamBeginCapture",
-	"hipStreamEndCapture", "hipStreamIsCapturing", "hipGraphGetNodes", "hipGraphNodeGetType", "hipGraphInstantiate",
-	"hipGraphLaunch", "hipGraphExecDestroy", "hipGraphDestroy", "hipLaunchKernel", "hipModuleLoad",
-	"hipModuleUnload", "hipModuleGetFunction", "hipOccupancyMaxActiveBlocksPerMultiprocessor",
-};
-static const size_t ncalls = sizeof call_names / sizeof *call_names;
-
 struct Fault {
-	size_t call;
+	Call *call;
 	long at;
 	bool onwards;
 };
 
-struct Calls {
-	long count[ncalls] = {};
-	long since_fault_set[ncalls] = {};
-	std::vector<Fault> faults;
-};
+static Call *first_call;
+static std::vector<Fault> faults;
 
-static Calls &calls()
+Call::Call(const char *n) : name(n), next(first_call)
 {
-	static Calls *c = new Calls;
-	return *c;
+	first_call = this;
 }
 
 Sim &sim()
@@ -77,19 +58,19 @@ hipError_t report(hipError_t err, const char *format, ...)
 	return err;
 }
 
-static size_t call_index(const std::string &name)
+static Call *find_call(const std::string &name)
 {
-	size_t i = 0;
-	while (i < ncalls && name != call_names[i])
-		i++;
-	return i;
+	Call *c = first_call;
+	while (c && name != c->name)
+		c = c->next;
+	return c;
 }
 
 /* One "hipMalloc:3" or "hipMalloc:3+". */
 static bool parse_fault(const std::string &text, Fault *f)
 {
 	size_t colon = text.find(':');
-	if (colon == std::string::npos || (f->call = call_index(text.substr(0, colon))) == ncalls)
+	if (colon == std::string::npos || !(f->call = find_call(text.substr(0, colon))))
 		return false;
 	const char *digits = text.c_str() + colon + 1;
 	char *end;
@@ -102,17 +83,18 @@ static bool parse_fault(const std::string &text, Fault *f)
 
 static bool set_faults(const std::string &spec)
 {
-	std::vector<Fault> faults;
+	std::vector<Fault> wanted;
 	for (size_t at = 0; at < spec.size();) {
 		size_t comma = std::min(spec.find(',', at), spec.size());
 		Fault f;
 		if (!parse_fault(spec.substr(at, comma - at), &f))
 			return false;
-		faults.push_back(f);
+		wanted.push_back(f);
 		at = comma + 1;
 	}
-	calls().faults = faults;
-	std::fill_n(calls().since_fault_set, ncalls, 0);
+	faults = wanted;
+	for (Call *c = first_call; c; c = c->next)
+		c->since_faults = 0;
 	return true;
 }
 
@@ -142,36 +124,28 @@ static hipError_t fault_error(const std::string &name)
 }
 
 /* Counts the call; true when it is to fail. */
-static bool count_call(const char *name)
+static bool count_call(Call &c)
 {
-	size_t i = call_index(name);
-	if (i == ncalls) {
-		fprintf(stderr, "hipsim: %s is missing in call_names\n", name);
-		abort();
-	}
-	calls().count[i]++;
-	long n = ++calls().since_fault_set[i];
-	for (const Fault &f : calls().faults)
-		if (f.call == i && (n == f.at || (f.onwards && n > f.at)))
-			return true;
-	return false;
+	c.count++;
+	long n = ++c.since_faults;
+	return std::any_of(faults.begin(), faults.end(), [&](const Fault &f) {
+		return f.call == &c && (n == f.at || (f.onwards && n > f.at));
+	});
 }
 
-static hipError_t attempt(const char *name, int flags, const Body &body)
+static hipError_t attempt(Call &call, int flags, const Body &body)
 {
-	bool fault = count_call(name);
-	if (fault) {
-		report(fault_error(name), "%s was made to fail", name);
+	if (count_call(call)) {
 		if (flags & RELEASES)
 			body();
-		return fault_error(name);
+		return report(fault_error(call.name), "%s was made to fail", call.name);
 	}
 	if (flags & QUERY)
 		return body();
 	if (!sim().devices)
 		return hipErrorInvalidDevice;
 	if ((flags & UNSAFE) && capture_forbids())
-		return report(hipErrorStreamCaptureUnsupported, "%s was called while a stream captures", name);
+		return report(hipErrorStreamCaptureUnsupported, "%s was called while a stream captures", call.name);
 	if (sim().sticky && !(flags & RELEASES))
 		return sim().sticky;
 	drift();
@@ -179,11 +153,11 @@ static hipError_t attempt(const char *name, int flags, const Body &body)
 	return sim().sticky ? sim().sticky : err;
 }
 
-hipError_t api(const char *name, int flags, const Body &body)
+hipError_t api(Call &call, int flags, const Body &body)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	read_environment();
-	hipError_t err = attempt(name, flags, body);
+	hipError_t err = attempt(call, flags, body);
 	if (err && err != hipErrorNotReady)
 		last_error = err;
 	return err;
@@ -198,45 +172,43 @@ static const struct {
 #undef X
 };
 
-static void fill_properties(hipDeviceProp_t *p)
+static hipDeviceProp_t properties()
 {
-	*p = hipDeviceProp_t();
-	snprintf(p->name, sizeof p->name, "hipsim on the CPU, warp size %d", warpSize);
-	snprintf(p->gcnArchName, sizeof p->gcnArchName, "hipsim-w%d", warpSize);
-	p->totalGlobalMem = sim().memory_limit;
-	p->sharedMemPerBlock = shared_limit();
-	p->totalConstMem = 64 << 10;
-	p->regsPerBlock = 64 << 10;
-	p->warpSize = warpSize;
-	p->maxThreadsPerBlock = p->maxThreadsDim[0] = p->maxThreadsDim[1] = 1024;
-	p->maxThreadsDim[2] = 64;
-	p->maxGridSize[0] = 0x7fffffff;
-	p->maxGridSize[1] = p->maxGridSize[2] = 65535;
-	p->clockRate = 1000000;
-	p->memoryClockRate = 1000000;
-	p->memoryBusWidth = 4096;
-	p->multiProcessorCount = 4;
-	p->maxThreadsPerMultiProcessor = 2048;
-	p->l2CacheSize = 4 << 20;
-	p->major = 9;
-	p->canMapHostMemory = 1;
+	hipDeviceProp_t p = {};
+	snprintf(p.name, sizeof p.name, "hipsim on the CPU, warp size %d", warpSize);
+	snprintf(p.gcnArchName, sizeof p.gcnArchName, "hipsim-w%d", warpSize);
+	p.totalGlobalMem = sim().memory_limit;
+	p.sharedMemPerBlock = shared_limit();
+	p.totalConstMem = 64 << 10;
+	p.regsPerBlock = 64 << 10;
+	p.warpSize = warpSize;
+	p.maxThreadsPerBlock = p.maxThreadsDim[0] = p.maxThreadsDim[1] = 1024;
+	p.maxThreadsDim[2] = 64;
+	p.maxGridSize[0] = 0x7fffffff;
+	p.maxGridSize[1] = p.maxGridSize[2] = 65535;
+	p.clockRate = p.memoryClockRate = 1000000;
+	p.memoryBusWidth = 4096;
+	p.multiProcessorCount = 4;
+	p.maxThreadsPerMultiProcessor = 2048;
+	p.l2CacheSize = 4 << 20;
+	p.major = 9;
+	p.canMapHostMemory = 1;
+	return p;
 }
 
-static hipError_t attribute(int *value, hipDeviceAttribute_t which)
+static int attribute(hipDeviceAttribute_t which)
 {
-	hipDeviceProp_t p;
-	fill_properties(&p);
+	const hipDeviceProp_t p = properties();
 	switch (which) {
-	case hipDeviceAttributeClockRate: *value = p.clockRate; break;
-	case hipDeviceAttributeMaxSharedMemoryPerBlock: *value = static_cast<int>(p.sharedMemPerBlock); break;
-	case hipDeviceAttributeMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
-	case hipDeviceAttributeMemoryBusWidth: *value = p.memoryBusWidth; break;
-	case hipDeviceAttributeMemoryClockRate: *value = p.memoryClockRate; break;
-	case hipDeviceAttributeMultiprocessorCount: *value = p.multiProcessorCount; break;
-	case hipDeviceAttributeWarpSize: *value = p.warpSize; break;
-	default: return hipErrorInvalidValue;
+	case hipDeviceAttributeClockRate: return p.clockRate;
+	case hipDeviceAttributeMaxSharedMemoryPerBlock: return static_cast<int>(p.sharedMemPerBlock);
+	case hipDeviceAttributeMaxThreadsPerBlock: return p.maxThreadsPerBlock;
+	case hipDeviceAttributeMemoryBusWidth: return p.memoryBusWidth;
+	case hipDeviceAttributeMemoryClockRate: return p.memoryClockRate;
+	case hipDeviceAttributeMultiprocessorCount: return p.multiProcessorCount;
+	case hipDeviceAttributeWarpSize: return p.warpSize;
 	}
-	return hipSuccess;
+	return 0;
 }
 
 template <class T> static hipError_t give(T *out, T value)
@@ -256,74 +228,35 @@ static bool is_ordinal(int device)
 
 using namespace hipsim;
 
-hipError_t hipInit(unsigned flags)
-{
-	return api(__func__, PLAIN, [&] { return flags ? hipErrorInvalidValue : hipSuccess; });
-}
+HIP_CALL(hipInit, PLAIN, (unsigned flags), return flags ? hipErrorInvalidValue : hipSuccess;)
+HIP_CALL(hipDriverGetVersion, QUERY, (int *version), return give(version, 50200000);)
+HIP_CALL(hipRuntimeGetVersion, QUERY, (int *version), return give(version, 50200000);)
+HIP_CALL(hipSetDevice, PLAIN, (int device), return is_ordinal(device) ? hipSuccess : hipErrorInvalidDevice;)
+HIP_CALL(hipGetDevice, PLAIN, (int *device), return give(device, 0);)
+HIP_CALL(hipDeviceSynchronize, UNSAFE, (void), return finish_all();)
 
-hipError_t hipDriverGetVersion(int *version)
-{
-	return api(__func__, QUERY, [&] { return give(version, 50200000); });
-}
+HIP_CALL(hipGetDeviceCount, QUERY, (int *count),
+	hipError_t err = give(count, sim().devices);
+	return err ? err : sim().devices ? hipSuccess : hipErrorNoDevice;
+)
 
-hipError_t hipRuntimeGetVersion(int *version)
-{
-	return api(__func__, QUERY, [&] { return give(version, 50200000); });
-}
+HIP_CALL(hipGetDeviceProperties, PLAIN, (hipDeviceProp_t *prop, int device),
+	return is_ordinal(device) ? give(prop, properties()) : hipErrorInvalidDevice;
+)
 
-hipError_t hipGetDeviceCount(int *count)
-{
-	return api(__func__, QUERY, [&] {
-		hipError_t err = give(count, sim().devices);
-		return err ? err : sim().devices ? hipSuccess : hipErrorNoDevice;
-	});
-}
+HIP_CALL(hipDeviceGetAttribute, PLAIN, (int *value, hipDeviceAttribute_t which, int device),
+	return is_ordinal(device) ? give(value, attribute(which)) : hipErrorInvalidDevice;
+)
 
-hipError_t hipSetDevice(int device)
-{
-	return api(__func__, PLAIN, [&] { return is_ordinal(device) ? hipSuccess : hipErrorInvalidDevice; });
-}
-
-hipError_t hipGetDevice(int *device)
-{
-	return api(__func__, PLAIN, [&] { return give(device, 0); });
-}
-
-hipError_t hipGetDeviceProperties(hipDeviceProp_t *prop, int device)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!prop || !is_ordinal(device))
-			return prop ? hipErrorInvalidDevice : hipErrorInvalidValue;
-		fill_properties(prop);
-		return hipSuccess;
-	});
-}
-
-hipError_t hipDeviceGetAttribute(int *value, hipDeviceAttribute_t which, int device)
-{
-	return api(__func__, PLAIN, [&] {
-		return !is_ordinal(device) ? hipErrorInvalidDevice : value ? attribute(value, which) : hipErrorInvalidValue;
-	});
-}
-
-hipError_t hipDeviceSynchronize(void)
-{
-	return api(__func__, UNSAFE, finish_all);
-}
-
-hipError_t hipDeviceReset(void)
-{
-	return api(__func__, RELEASES, [] {
-		drop_streams();
-		drop_blocks();
-		sim().sticky = hipSuccess;
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipDeviceReset, RELEASES, (void),
+	drop_streams();
+	drop_blocks();
+	return sim().sticky = hipSuccess;
+)
 
 hipError_t hipGetLastError(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	hipError_t err = last_error;
 	last_error = hipSuccess;
 	return err ? err : sim().sticky;
@@ -331,7 +264,7 @@ hipError_t hipGetLastError(void)
 
 hipError_t hipPeekAtLastError(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	return last_error ? last_error : sim().sticky;
 }
 
@@ -353,57 +286,60 @@ const char *hipGetErrorString(hipError_t error)
 
 void hipsim_warp(unsigned size)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	if (size == 32 || size == 64)
 		warpSize = static_cast<int>(size);
 }
 
 void hipsim_schedule(unsigned seed)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	sim().seed = seed;
 	sim().random = 0x9e3779b97f4a7c15u * (uint64_t{seed} + 1);
 }
 
 void hipsim_devices(int count)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	sim().devices = count > 0;
 }
 
 void hipsim_memory(size_t bytes)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	sim().memory_limit = bytes;
 }
 
 int hipsim_fail(const char *spec)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	return set_faults(spec ? spec : "") ? 0 : -1;
 }
 
 long hipsim_calls(const char *name)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
-	size_t i = call_index(name);
-	return i < ncalls ? calls().count[i] : -1;
+	Lock hold;
+	Call *c = find_call(name);
+	return c ? c->count : -1;
 }
 
 const char *hipsim_call_name(size_t i)
 {
-	return i < ncalls ? call_names[i] : nullptr;
+	Call *c = first_call;
+	while (c && i--)
+		c = c->next;
+	return c ? c->name : nullptr;
 }
 
 long hipsim_launches(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	return sim().launches;
 }
 
 long hipsim_copies(hipMemcpyKind kind)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	long n = 0;
 	for (int k = 0; k < hipMemcpyDefault; k++)
 		n += kind == hipMemcpyDefault || kind == k ? sim().copies[k] : 0;
@@ -422,19 +358,19 @@ void hipsim_quiet(int on)
 
 int hipsim_check(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	return check_blocks();
 }
 
 int hipsim_leaks(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	return blocks_alive() + streams_alive();
 }
 
 void hipsim_reset(void)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	drop_streams();
 	drop_blocks();
 	Sim &s = sim();
@@ -445,8 +381,8 @@ void hipsim_reset(void)
 	std::fill_n(s.copies, hipMemcpyDefault + 1, 0);
 	s.sticky = last_error = hipSuccess;
 	s.message.clear();
-	s.quiet = false;
-	std::fill_n(calls().count, ncalls, 0);
+	for (Call *c = first_call; c; c = c->next)
+		c->count = 0;
 	set_faults("");
 	hipsim_schedule(0);
 }

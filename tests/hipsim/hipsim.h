@@ -12,7 +12,7 @@
  *   unnamed namespace, since g++ moves statics of other templates out of reach: they would keep values between blocks.
  *   `nm -C k.o | grep ' [uVv] '` finds them; HIPSIM_KERNEL_CHECK in Makefile.inc does that.
  *   Launch with hipLaunchKernelGGL, or in C++ hipLaunchKernel(kernel, ...); kernels named by HIPSIM_KERNEL(kernel) can
- *   be launched through `const void *` and found by hipModuleGetFunction in an object loaded by hipModuleLoad.
+ *   be launched through `const void *`.
  *
  * Threads
  *   The threads of a block are fibers; blocks run one after the other; a thread runs until it waits, so every order
@@ -104,7 +104,7 @@ HIPSIM_API int hipsim_check(void);
 /* Blocks, streams, events, graphs and executable graphs alive; reports each. */
 HIPSIM_API int hipsim_leaks(void);
 
-/* Drops everything queued and allocated and every count, fault and setting, except the warp size. */
+/* Drops everything queued and allocated and every count, fault and setting, except the warp size and quiet. */
 HIPSIM_API void hipsim_reset(void);
 
 #ifdef __cplusplus

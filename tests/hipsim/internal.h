@@ -47,6 +47,10 @@ struct Sim {
 };
 Sim &sim();
 
+struct Lock {
+	std::lock_guard<std::recursive_mutex> hold{sim().lock};
+};
+
 /* A pseudo-random number below n, from the schedule's seed. */
 uint64_t random_below(uint64_t n);
 
@@ -62,8 +66,23 @@ enum {
 
 using Body = std::function<hipError_t()>;
 
-/* Every API function is one call of this: lock, count, fault, sticky error, capture, last error. */
-hipError_t api(const char *name, int flags, const Body &body);
+/* One of the API's functions, as counted and made to fail. All are linked from the first. */
+struct Call {
+	const char *name;
+	long count = 0, since_faults = 0;
+	Call *next;
+	explicit Call(const char *n);
+};
+
+/* What every API function goes through: lock, count, fault, sticky error, capture, last error. */
+hipError_t api(Call &call, int flags, const Body &body);
+
+#define HIP_CALL(name, flags, parameters, ...)                                                       \
+	static hipsim::Call call_##name(#name);                                                      \
+	hipError_t name parameters                                                                   \
+	{                                                                                            \
+		return hipsim::api(call_##name, flags, [&]() -> hipError_t { __VA_ARGS__ });         \
+	}
 
 /* ---- memory.cpp ---- */
 
@@ -80,7 +99,7 @@ bool is_pinned(const void *p);
 /* Null, or within or at the end of a live block. */
 bool is_kernel_pointer(const void *p);
 
-/* "4 bytes past the end of device block 7 (1000 bytes)"; "" where p is near no block, alive or freed. */
+/* "4 bytes past the end of device block 7 (1000 bytes)", or "no block known". */
 std::string describe(const void *p);
 
 int check_blocks();
@@ -127,6 +146,7 @@ inline size_t shared_limit() { return warpSize == 64 ? 64 << 10 : 48 << 10; }
 
 /* "kernel k, block (0,0,0), thread (3,0,0)"; "the host" outside kernels. */
 std::string where();
+bool in_kernel();
 
 } // namespace hipsim
 #endif

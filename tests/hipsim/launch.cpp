@@ -44,6 +44,11 @@ static struct Grid {
 	uint3 block = {0, 0, 0};
 } grid;
 
+bool in_kernel()
+{
+	return grid.launch;
+}
+
 std::string where()
 {
 	char text[320];
@@ -272,12 +277,6 @@ struct Signals {
 };
 
 #if HIPSIM_ASAN
-static void explain_asan(const char *)
-{
-	std::string block = describe(__asan_get_report_address());
-	fprintf(stderr, "hipsim: that was %s%s%s\n", where().c_str(), block.empty() ? "" : "; the address is ", block.c_str());
-}
-
 /* "heap", "stack" or "global" when p points into a variable of the host's; null otherwise. */
 static const char *host_variable(void *p)
 {
@@ -316,8 +315,8 @@ static hipError_t check_arguments(const Launch &l)
 		if (l.params[i].pointer) {
 			memcpy(&p, l.values[i].data(), sizeof p);
 			if (!is_kernel_pointer(p))
-				return report(hipErrorIllegalAddress, "kernel %s, argument %zu: %p is no live device memory%s%s",
-				              l.name.c_str(), i, p, describe(p).empty() ? "" : ": ", describe(p).c_str());
+				return report(hipErrorIllegalAddress, "kernel %s, argument %zu: %p is no live device memory: %s",
+				              l.name.c_str(), i, p, describe(p).c_str());
 		}
 #if HIPSIM_ASAN
 		for (size_t at = 0; !l.params[i].pointer && at + sizeof p <= l.values[i].size(); at += sizeof p) {
@@ -363,7 +362,6 @@ hipError_t run_grid(const Launch &l)
 	shared_open(l.shared);
 	sim().launches++;
 #if HIPSIM_ASAN
-	__asan_set_error_report_callback(explain_asan);
 	run_blocks(l);
 #else
 	{
@@ -555,21 +553,16 @@ void *hipsim_dynamic_shared(size_t align)
 	return shared_begin(grid.launch->shared);
 }
 
-void hipsim_atomic_begin(void *, size_t)
+void hipsim_atomic_begin()
 {
 	Lane &l = self("an atomic");
 	if (sim().seed > 1 && !random_below(4))
 		hipsim_fiber_leave(&l.fiber, false);
 }
 
-hipError_t hipsim_launch(const hipsim_kernel *k, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream)
-{
-	return api("hipLaunchKernel", PLAIN, [&] { return queue_launch(*k, blocks, threads, args, shared, stream); });
-}
-
 void hipsim_register(const hipsim_kernel *k)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	Registered &r = registry()[k->function] = {k->name, {k->params, k->params + k->nparams}, *k};
 	r.kernel.name = r.name.c_str();
 	r.kernel.params = r.params.data();
@@ -577,63 +570,25 @@ void hipsim_register(const hipsim_kernel *k)
 
 void hipsim_unregister(const void *function)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	registry().erase(function);
 }
 
-hipError_t hipLaunchKernel(const void *kernel, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream)
+HIP_CALL(hipLaunchKernel, PLAIN, (const void *f, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream),
+	auto it = registry().find(f);
+	return it == registry().end()
+		? report(hipErrorInvalidDeviceFunction, "launch of %p: no HIPSIM_KERNEL names it", f)
+		: queue_launch(it->second.kernel, blocks, threads, args, shared, stream);
+)
+
+hipError_t hipsim_launch(const hipsim_kernel *k, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream)
 {
-	return api(__func__, PLAIN, [&] {
-		auto it = registry().find(kernel);
-		return it == registry().end()
-			? report(hipErrorInvalidDeviceFunction, "launch of %p: no HIPSIM_KERNEL names it", kernel)
-			: queue_launch(it->second.kernel, blocks, threads, args, shared, stream);
-	});
+	return api(call_hipLaunchKernel, PLAIN, [&] { return queue_launch(*k, blocks, threads, args, shared, stream); });
 }
 
-/* A module is a shared object whose HIPSIM_KERNELs register themselves. */
-hipError_t hipModuleLoad(hipModule_t *module, const char *file)
-{
-	return api(__func__, PLAIN, [&] {
-		*module = reinterpret_cast<hipModule_t>(dlopen(file, RTLD_NOW | RTLD_LOCAL));
-		return *module ? hipSuccess : report(hipErrorFileNotFound, "hipModuleLoad: %s", dlerror());
-	});
-}
-
-hipError_t hipModuleUnload(hipModule_t module)
-{
-	return api(__func__, UNSAFE | RELEASES, [&] {
-		hipError_t err = finish_all();
-		return dlclose(module) ? hipErrorInvalidHandle : err;
-	});
-}
-
-hipError_t hipModuleGetFunction(hipFunction_t *function, hipModule_t, const char *name)
-{
-	return api(__func__, PLAIN, [&] {
-		for (auto &it : registry())
-			if (it.second.name == name) {
-				*function = reinterpret_cast<hipFunction_t>(const_cast<void *>(it.first));
-				return hipSuccess;
-			}
-		return report(hipErrorNotFound, "hipModuleGetFunction: no HIPSIM_KERNEL is called %s", name);
-	});
-}
-
-hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                                 unsigned bz, unsigned shared, hipStream_t stream, void **args, void **extra)
-{
-	if (extra)
-		return hipErrorNotSupported;
-	return hipLaunchKernel(reinterpret_cast<const void *>(function), dim3(gx, gy, gz), dim3(bx, by, bz), args, shared, stream);
-}
-
-hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *, int block_size, size_t shared)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!blocks || block_size < 1 || block_size > 1024 || shared > shared_limit())
-			return hipErrorInvalidValue;
-		*blocks = std::min(2048 / block_size, shared ? static_cast<int>(shared_limit() / shared) : 32);
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipOccupancyMaxActiveBlocksPerMultiprocessor, PLAIN, (int *blocks, const void *, int block_size, size_t shared),
+	if (!blocks || block_size < 1 || block_size > 1024 || shared > shared_limit())
+		return hipErrorInvalidValue;
+	*blocks = std::min(2048 / block_size, shared ? static_cast<int>(shared_limit() / shared) : 32);
+	return hipSuccess;
+)

@@ -92,14 +92,27 @@ static void poison_as_closed(const Block &b)
 		__asan_poison_memory_region(b.data, b.size);
 }
 
+/* After an ASan report: what hipsim knows of the address. */
+static void explain_asan_reports()
+{
+#if HIPSIM_ASAN
+	__asan_set_error_report_callback([](const char *) {
+		void *p = __asan_get_report_address();
+		if (find(p) || in_kernel())
+			fprintf(stderr, "hipsim: that was %s; the address is %s\n", where().c_str(), describe(p).c_str());
+	});
+#endif
+}
+
 hipError_t block_new(void **out, size_t size, Kind kind)
 {
+	if (!out)
+		return hipErrorInvalidValue;
 	*out = nullptr;
 	if (!size)
 		return hipSuccess;
-	if (kind == Kind::device && size > sim().memory_limit - std::min(sim().memory_limit, sim().memory_used))
-		return hipErrorOutOfMemory;
-	if (size > SIZE_MAX / 2)
+	size_t left = sim().memory_limit - std::min(sim().memory_limit, sim().memory_used);
+	if (size > (kind == Kind::device ? left : SIZE_MAX / 2))
 		return hipErrorOutOfMemory;
 	size_t padded = (size + ALIGN - 1) / ALIGN * ALIGN, pages = (padded + PAGE - 1) / PAGE * PAGE;
 	void *p = mmap(nullptr, pages + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -111,12 +124,14 @@ hipError_t block_new(void **out, size_t size, Kind kind)
 		return hipErrorOutOfMemory;
 	}
 	Block b = {base, base + PAGE + pages - padded, pages + 2 * PAGE, size, kind, true, ++heap.made};
-	fill(base + PAGE, RED, pages);
+	fill(base + PAGE, RED, pages - padded);
 	fill(b.data, FRESH, size);
+	fill(end(b), RED, tail(b));
 	__asan_poison_memory_region(base, b.mapped);
 	__asan_unpoison_memory_region(b.data, size);
 	poison_as_closed(b);
 	heap.all[base] = b;
+	explain_asan_reports();
 	sim().memory_used += kind == Kind::device ? size : 0;
 	*out = b.data;
 	return hipSuccess;
@@ -159,8 +174,8 @@ hipError_t block_delete(void *p, Kind kind)
 		return hipSuccess;
 	Block *b = find(p);
 	if (!b || !b->live || b->kind != kind || b->data != p)
-		return report(hipErrorInvalidValue, "free of %p, not the begin of a live %s block%s%s", p, kind_name(kind),
-		              b ? ": " : "", describe(p).c_str());
+		return report(hipErrorInvalidValue, "free of %p, not the begin of a live %s block: %s", p, kind_name(kind),
+		              describe(p).c_str());
 	bool intact = check_block(*b);
 	quarantine(*b);
 	return intact ? hipSuccess : (sim().sticky = hipErrorIllegalAddress);
@@ -169,29 +184,21 @@ hipError_t block_delete(void *p, Kind kind)
 std::string describe(const void *p)
 {
 	const Block *b = find(p);
-	char text[160];
 	if (!b)
-		return "";
+		return "no block known";
 	const char *at = static_cast<const char *>(p);
-	const char *state = b->live ? "" : "freed ";
-	if (at < b->data)
-		snprintf(text, sizeof text, "%td bytes before %s%s block %u (%zu bytes)", b->data - at, state, kind_name(b->kind),
-		         b->id, b->size);
-	else if (at >= end(*b))
-		snprintf(text, sizeof text, "%td bytes past the end of %s%s block %u (%zu bytes)", at - end(*b), state,
-		         kind_name(b->kind), b->id, b->size);
-	else
-		snprintf(text, sizeof text, "byte %td of %s%s block %u (%zu bytes)", at - b->data, state, kind_name(b->kind),
-		         b->id, b->size);
-	return text;
+	std::string where = at < b->data ? std::to_string(b->data - at) + " bytes before " :
+	                    at < end(*b) ? "byte " + std::to_string(at - b->data) + " of " :
+	                    std::to_string(at - end(*b)) + " bytes past the end of ";
+	return where + (b->live ? "" : "freed ") + kind_name(b->kind) + " block " + std::to_string(b->id) + " (" +
+	       std::to_string(b->size) + " bytes)";
 }
 
 hipError_t check_device(const char *what, const void *p, size_t n)
 {
 	const Block *b = find_live(p);
 	if (!b)
-		return report(hipErrorInvalidValue, "%s: %p is not device memory%s%s", what, p, find(p) ? ": " : "",
-		              describe(p).c_str());
+		return report(hipErrorInvalidValue, "%s: %p is not device memory: %s", what, p, describe(p).c_str());
 	if (n > static_cast<size_t>(end(*b) - static_cast<const char *>(p)))
 		return report(hipErrorInvalidValue, "%s: %zu bytes from %s pass its end", what, n, describe(p).c_str());
 	return hipSuccess;
@@ -356,71 +363,38 @@ static hipError_t queue_set(const char *call, void *dst, int value, size_t size,
 
 using namespace hipsim;
 
-static hipError_t allocate(const char *call, int flags, void **ptr, size_t size, Kind kind)
-{
-	return api(call, flags, [&] { return ptr ? block_new(ptr, size, kind) : hipErrorInvalidValue; });
-}
-
 /* Waits for the device first: what is queued may use the block. */
-static hipError_t release(const char *call, void *ptr, Kind kind)
+static hipError_t release(void *ptr, Kind kind)
 {
-	return api(call, UNSAFE | RELEASES, [&] {
-		hipError_t err = ptr ? finish_all() : hipSuccess, freed = block_delete(ptr, kind);
-		return err ? err : freed;
-	});
+	hipError_t err = ptr ? finish_all() : hipSuccess, freed = block_delete(ptr, kind);
+	return err ? err : freed;
 }
 
-hipError_t hipMalloc(void **ptr, size_t size)
-{
-	return allocate(__func__, UNSAFE, ptr, size, Kind::device);
-}
+HIP_CALL(hipMalloc, UNSAFE, (void **ptr, size_t size), return block_new(ptr, size, Kind::device);)
+HIP_CALL(hipHostMalloc, UNSAFE, (void **ptr, size_t size, unsigned), return block_new(ptr, size, Kind::pinned);)
+HIP_CALL(hipFree, UNSAFE | RELEASES, (void *ptr), return release(ptr, Kind::device);)
+HIP_CALL(hipHostFree, UNSAFE | RELEASES, (void *ptr), return release(ptr, Kind::pinned);)
 
-hipError_t hipFree(void *ptr)
-{
-	return release(__func__, ptr, Kind::device);
-}
+HIP_CALL(hipMemGetInfo, PLAIN, (size_t *free_bytes, size_t *total),
+	if (!free_bytes || !total)
+		return hipErrorInvalidValue;
+	*total = sim().memory_limit;
+	*free_bytes = *total - std::min(*total, sim().memory_used);
+	return hipSuccess;
+)
 
-hipError_t hipHostMalloc(void **ptr, size_t size, unsigned)
-{
-	return allocate(__func__, UNSAFE, ptr, size, Kind::pinned);
-}
+HIP_CALL(hipMemcpy, UNSAFE, (void *dst, const void *src, size_t size, hipMemcpyKind kind),
+	Copy c = {"hipMemcpy", dst, src, size, kind == hipMemcpyDefault ? actual_kind(dst, src) : kind};
+	hipError_t err = queue_copy(c, nullptr);
+	return err || c.kind == hipMemcpyDeviceToDevice ? err : finish_stream(nullptr);
+)
 
-hipError_t hipHostFree(void *ptr)
-{
-	return release(__func__, ptr, Kind::pinned);
-}
+HIP_CALL(hipMemcpyAsync, PLAIN, (void *dst, const void *src, size_t size, hipMemcpyKind kind, hipStream_t stream),
+	return queue_copy({"hipMemcpyAsync", dst, src, size, kind}, stream);
+)
 
-hipError_t hipMemGetInfo(size_t *free_bytes, size_t *total)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!free_bytes || !total)
-			return hipErrorInvalidValue;
-		*total = sim().memory_limit;
-		*free_bytes = *total - std::min(*total, sim().memory_used);
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipMemset, UNSAFE, (void *dst, int value, size_t size), return queue_set("hipMemset", dst, value, size, nullptr);)
 
-hipError_t hipMemcpy(void *dst, const void *src, size_t size, hipMemcpyKind kind)
-{
-	return api(__func__, UNSAFE, [&] {
-		Copy c = {"hipMemcpy", dst, src, size, kind == hipMemcpyDefault ? actual_kind(dst, src) : kind};
-		hipError_t err = queue_copy(c, nullptr);
-		return err || c.kind == hipMemcpyDeviceToDevice ? err : finish_stream(nullptr);
-	});
-}
-
-hipError_t hipMemcpyAsync(void *dst, const void *src, size_t size, hipMemcpyKind kind, hipStream_t stream)
-{
-	return api(__func__, PLAIN, [&] { return queue_copy({"hipMemcpyAsync", dst, src, size, kind}, stream); });
-}
-
-hipError_t hipMemset(void *dst, int value, size_t size)
-{
-	return api(__func__, UNSAFE, [&] { return queue_set("hipMemset", dst, value, size, nullptr); });
-}
-
-hipError_t hipMemsetAsync(void *dst, int value, size_t size, hipStream_t stream)
-{
-	return api(__func__, PLAIN, [&] { return queue_set("hipMemsetAsync", dst, value, size, stream); });
-}
+HIP_CALL(hipMemsetAsync, PLAIN, (void *dst, int value, size_t size, hipStream_t stream),
+	return queue_set("hipMemsetAsync", dst, value, size, stream);
+)

@@ -21,6 +21,12 @@ static const bool asan = true;
 static const bool asan = false;
 #endif
 
+#ifdef __clang__
+static const bool sections_have_red_zones = false;
+#else
+static const bool sections_have_red_zones = true;
+#endif
+
 /* ---- the tests register themselves ---- */
 
 struct Test {
@@ -117,7 +123,7 @@ __global__ void no_arguments() {}
 
 struct Where { int *p; size_t at; };
 __global__ void poke(Where w, int value) { w.p[w.at] = value; }
-__global__ void peek(int *to, const int *from, size_t at) { *to = from[at]; }
+__global__ void peek(int *to, const int *from, long at) { *to = from[at]; }
 __global__ void divide(int *p, int by) { *p = 7 / by; }
 
 template <class T, int N> __device__ T block_sum(T x)
@@ -331,19 +337,15 @@ TEST(atomics_add_up)
 	}
 }
 
-TEST(launch_by_address_and_name)
+TEST(launch_by_address)
 {
 	Device<int> d(std::vector<int>{1});
 	int by = 3;
 	void *args[] = {&d.p, &by};
-	hipFunction_t f;
 	OK(hipLaunchKernel(add_int, 1, 1, args, 0, nullptr));
 	OK(hipLaunchKernel(reinterpret_cast<const void *>(add_int), 1, 1, args, 0, nullptr));
-	OK(hipModuleGetFunction(&f, nullptr, "add_int"));
-	OK(hipModuleLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, nullptr, args, nullptr));
-	IS(d.get()[0], 10);
+	IS(d.get()[0], 7);
 	HIP(hipLaunchKernel(reinterpret_cast<const void *>(set_int), 1, 1, args, 0, nullptr), hipErrorInvalidDeviceFunction);
-	HIP(hipModuleGetFunction(&f, nullptr, "set_int"), hipErrorNotFound);
 }
 
 /* ---- launches refused ---- */
@@ -470,7 +472,7 @@ TEST(out_of_bounds)
 	DIES("4 bytes before device block", {
 		int *p;
 		(void)hipMalloc(&p, 4096);
-		hipLaunchKernelGGL(peek, 1, 1, 0, nullptr, p, p, SIZE_MAX);
+		hipLaunchKernelGGL(peek, 1, 1, 0, nullptr, p, p, -1);
 		return fails(hipErrorIllegalAddress, "4 bytes before device block");
 	});
 	hipsim_reset();
@@ -486,15 +488,13 @@ TEST(out_of_bounds)
 
 TEST(static_shared_out_of_bounds_dies)
 {
-#ifndef __clang__
-	if (asan)
+	if (asan && sections_have_red_zones)
 		DIES("global variable 's'", {
 			int *p;
 			(void)hipMalloc(&p, 4);
 			hipLaunchKernelGGL(static_shared_out_of_bounds, 1, 1, 0, nullptr, p, 4);
 			return !hipDeviceSynchronize();
 		});
-#endif
 }
 
 TEST(use_after_free)

@@ -385,23 +385,23 @@ void drop_streams()
 
 /* ---- the calls ---- */
 
-/* body gets the stream behind a handle. */
-static hipError_t with_stream(const char *call, int flags, hipStream_t handle,
-                              const std::function<hipError_t(hipStream_t)> &body)
+static hipError_t dead(const char *call, const char *what, const void *handle)
 {
-	return api(call, flags, [&] {
-		hipStream_t s = resolve(handle);
-		return s ? body(s) : report(hipErrorInvalidHandle, "%s: stream %p is not alive", call, static_cast<void *>(handle));
-	});
+	return report(hipErrorInvalidHandle, "%s: %s %p is not alive", call, what, handle);
 }
 
-static hipError_t with_event(const char *call, int flags, hipEvent_t e, const std::function<hipError_t()> &body)
-{
-	return api(call, flags, [&] {
-		return live.events.count(e) ? body()
-		                            : report(hipErrorInvalidHandle, "%s: event %p is not alive", call, static_cast<void *>(e));
-	});
-}
+/* The bodies get the parameter `stream` as `s`, alive; `event` alive. */
+#define STREAM_CALL(name, flags, parameters, ...)                                   \
+	HIP_CALL(name, flags, parameters,                                           \
+		hipStream_t s = resolve(stream);                                    \
+		if (!s)                                                             \
+			return dead(#name, "stream", stream);                       \
+		__VA_ARGS__)
+#define EVENT_CALL(name, flags, parameters, ...)                                    \
+	HIP_CALL(name, flags, parameters,                                           \
+		if (!live.events.count(event))                                      \
+			return dead(#name, "event", event);                         \
+		__VA_ARGS__)
 
 /* What a wait or a query may not do: look at a stream that captures. */
 static hipError_t refuse_captured(hipStream_t s, const char *call)
@@ -418,168 +418,136 @@ static hipError_t query(const OpRef &op)
 	return sim().sticky ? sim().sticky : hipErrorNotReady;
 }
 
+static hipError_t create_stream(hipStream_t *stream, unsigned flags)
+{
+	if (!stream || flags > hipStreamNonBlocking)
+		return hipErrorInvalidValue;
+	live.streams.push_back(*stream = new ihipStream_t{flags != hipStreamNonBlocking, {}, nullptr, {}});
+	return hipSuccess;
+}
+
+/* A capture it takes part in is spoilt, and over if it began here. */
+static void abandon_capture(hipStream_t s)
+{
+	CaptureRef c = s->capture;
+	if (!c)
+		return;
+	spoil(c, hipErrorStreamCaptureInvalidated, "a stream of it was destroyed");
+	for (hipStream_t other : live.streams)
+		if (c->origin == s && other->capture == c)
+			other->capture = nullptr;
+}
+
+static hipError_t create_event(hipEvent_t *event, unsigned flags)
+{
+	if (!event || flags > (hipEventBlockingSync | hipEventDisableTiming))
+		return hipErrorInvalidValue;
+	live.events.insert(*event = new ihipEvent_t{!(flags & hipEventDisableTiming), nullptr, nullptr, {}});
+	return hipSuccess;
+}
+
+template <class T> static hipError_t destroy(std::set<T *> &set, T *p)
+{
+	if (!set.erase(p))
+		return hipErrorInvalidValue;
+	delete p;
+	return hipSuccess;
+}
+
 } // namespace hipsim
 
 using namespace hipsim;
 
-static hipError_t create_stream(const char *call, hipStream_t *stream, unsigned flags)
-{
-	return api(call, PLAIN, [&] {
-		if (!stream || flags > hipStreamNonBlocking)
-			return hipErrorInvalidValue;
-		live.streams.push_back(*stream = new ihipStream_t{flags != hipStreamNonBlocking, {}, nullptr, {}});
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipStreamCreate, PLAIN, (hipStream_t *stream), return create_stream(stream, hipStreamDefault);)
+HIP_CALL(hipStreamCreateWithFlags, PLAIN, (hipStream_t *stream, unsigned flags), return create_stream(stream, flags);)
 
-hipError_t hipStreamCreate(hipStream_t *stream)
-{
-	return create_stream(__func__, stream, hipStreamDefault);
-}
+/* Finishes what is queued. */
+STREAM_CALL(hipStreamDestroy, RELEASES, (hipStream_t stream),
+	if (s == &live.null)
+		return hipErrorInvalidHandle;
+	abandon_capture(s);
+	drain(s);
+	live.streams.erase(std::find(live.streams.begin(), live.streams.end(), s));
+	delete s;
+	return hipSuccess;
+)
 
-hipError_t hipStreamCreateWithFlags(hipStream_t *stream, unsigned flags)
-{
-	return create_stream(__func__, stream, flags);
-}
+STREAM_CALL(hipStreamSynchronize, PLAIN, (hipStream_t stream),
+	hipError_t err = refuse_captured(s, "hipStreamSynchronize");
+	return err ? err : finish_stream(stream);
+)
 
-/* Finishes what is queued; a capture it takes part in is spoilt, and over if it began here. */
-hipError_t hipStreamDestroy(hipStream_t stream)
-{
-	return with_stream(__func__, RELEASES, stream, [&](hipStream_t s) {
-		if (s == &live.null)
-			return hipErrorInvalidHandle;
-		if (s->capture) {
-			spoil(s->capture, hipErrorStreamCaptureInvalidated, "a stream of it was destroyed");
-			for (hipStream_t other : live.streams)
-				if (other != s && s->capture->origin == s && other->capture == s->capture)
-					other->capture = nullptr;
-		}
-		DeviceOpen open;
-		drain(s);
-		live.streams.erase(std::find(live.streams.begin(), live.streams.end(), s));
-		delete s;
-		return hipSuccess;
-	});
-}
+STREAM_CALL(hipStreamQuery, PLAIN, (hipStream_t stream),
+	hipError_t err = refuse_captured(s, "hipStreamQuery");
+	return err ? err : query(s->queue.empty() ? nullptr : s->queue.back());
+)
 
-hipError_t hipStreamSynchronize(hipStream_t stream)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		hipError_t err = refuse_captured(s, "hipStreamSynchronize");
-		return err ? err : finish_stream(stream);
-	});
-}
+STREAM_CALL(hipStreamWaitEvent, PLAIN, (hipStream_t stream, hipEvent_t event, unsigned),
+	return live.events.count(event) ? wait_event(s, *event) : dead("hipStreamWaitEvent", "event", event);
+)
 
-hipError_t hipStreamQuery(hipStream_t stream)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		hipError_t err = refuse_captured(s, "hipStreamQuery");
-		return err ? err : query(s->queue.empty() ? nullptr : s->queue.back());
-	});
-}
+HIP_CALL(hipEventCreate, PLAIN, (hipEvent_t *event), return create_event(event, hipEventDefault);)
+HIP_CALL(hipEventCreateWithFlags, PLAIN, (hipEvent_t *event, unsigned flags), return create_event(event, flags);)
+EVENT_CALL(hipEventDestroy, RELEASES, (hipEvent_t event), return destroy(live.events, event);)
 
-hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		return live.events.count(event) ? wait_event(s, *event) : hipErrorInvalidHandle;
-	});
-}
+EVENT_CALL(hipEventRecord, PLAIN, (hipEvent_t event, hipStream_t stream),
+	hipStream_t s = resolve(stream);
+	if (!s)
+		return dead("hipEventRecord", "stream", stream);
+	hipError_t err = s == &live.null ? refuse_captured(s, "hipEventRecord") : hipSuccess;
+	if (err)
+		return err;
+	event->capture = s->capture;
+	event->frontier = s->frontier;
+	event->op = s->capture ? nullptr : push(s, nullptr);
+	return hipSuccess;
+)
 
-static hipError_t create_event(const char *call, hipEvent_t *event, unsigned flags)
-{
-	return api(call, PLAIN, [&] {
-		if (!event || flags > (hipEventBlockingSync | hipEventDisableTiming))
-			return hipErrorInvalidValue;
-		live.events.insert(*event = new ihipEvent_t{!(flags & hipEventDisableTiming), nullptr, nullptr, {}});
-		return hipSuccess;
-	});
-}
+EVENT_CALL(hipEventSynchronize, PLAIN, (hipEvent_t event),
+	if (event->capture)
+		return spoil(event->capture, hipErrorCapturedEvent, "hipEventSynchronize of its event");
+	return event->op ? await(event->op) : hipSuccess;
+)
 
-hipError_t hipEventCreate(hipEvent_t *event)
-{
-	return create_event(__func__, event, hipEventDefault);
-}
+EVENT_CALL(hipEventQuery, PLAIN, (hipEvent_t event),
+	if (event->capture)
+		return spoil(event->capture, hipErrorCapturedEvent, "hipEventQuery of its event");
+	return query(event->op);
+)
 
-hipError_t hipEventCreateWithFlags(hipEvent_t *event, unsigned flags)
-{
-	return create_event(__func__, event, flags);
-}
+HIP_CALL(hipEventElapsedTime, PLAIN, (float *ms, hipEvent_t start, hipEvent_t stop),
+	if (!live.events.count(start) || !live.events.count(stop) || !start->op || !stop->op || !start->timing || !stop->timing)
+		return hipErrorInvalidHandle;
+	if (!start->op->done || !stop->op->done)
+		return hipErrorNotReady;
+	if (!ms)
+		return hipErrorInvalidValue;
+	*ms = static_cast<float>(static_cast<int64_t>(stop->op->finished_ns - start->op->finished_ns)) * 1e-6f;
+	return hipSuccess;
+)
 
-hipError_t hipEventDestroy(hipEvent_t event)
-{
-	return with_event(__func__, RELEASES, event, [&] {
-		live.events.erase(event);
-		delete event;
-		return hipSuccess;
-	});
-}
+STREAM_CALL(hipStreamBeginCapture, PLAIN, (hipStream_t stream, hipStreamCaptureMode mode),
+	if (s == &live.null)
+		return report(hipErrorStreamCaptureUnsupported, "the null stream cannot capture");
+	if (s->capture)
+		return hipErrorIllegalState;
+	s->capture = std::make_shared<Capture>(Capture{s, mode, std::this_thread::get_id(), std::make_shared<Nodes>(), false});
+	s->frontier.clear();
+	return hipSuccess;
+)
 
-hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		if (!live.events.count(event))
-			return hipErrorInvalidHandle;
-		event->capture = s->capture;
-		event->frontier = s->frontier;
-		event->op = s->capture ? nullptr : push(s, nullptr);
-		return hipSuccess;
-	});
-}
+static Call call_hipStreamEndCapture("hipStreamEndCapture");
 
-hipError_t hipEventSynchronize(hipEvent_t event)
-{
-	return with_event(__func__, PLAIN, event, [&] {
-		if (event->capture)
-			return spoil(event->capture, hipErrorCapturedEvent, "hipEventSynchronize of its event");
-		return event->op ? await(event->op) : hipSuccess;
-	});
-}
-
-hipError_t hipEventQuery(hipEvent_t event)
-{
-	return with_event(__func__, PLAIN, event, [&] {
-		if (event->capture)
-			return spoil(event->capture, hipErrorCapturedEvent, "hipEventQuery of its event");
-		return query(event->op);
-	});
-}
-
-hipError_t hipEventElapsedTime(float *ms, hipEvent_t start, hipEvent_t stop)
-{
-	return with_event(__func__, PLAIN, start, [&] {
-		if (!ms)
-			return hipErrorInvalidValue;
-		if (!live.events.count(stop) || !start->op || !stop->op || !start->timing || !stop->timing)
-			return hipErrorInvalidHandle;
-		if (!start->op->done || !stop->op->done)
-			return hipErrorNotReady;
-		*ms = static_cast<float>(static_cast<int64_t>(stop->op->finished_ns - start->op->finished_ns)) * 1e-6f;
-		return hipSuccess;
-	});
-}
-
-hipError_t hipStreamBeginCapture(hipStream_t stream, hipStreamCaptureMode mode)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		if (s == &live.null)
-			return report(hipErrorStreamCaptureUnsupported, "the null stream cannot capture");
-		if (s->capture)
-			return hipErrorIllegalState;
-		s->capture = std::make_shared<Capture>(Capture{s, mode, std::this_thread::get_id(), std::make_shared<Nodes>(), false});
-		s->frontier.clear();
-		return hipSuccess;
-	});
-}
-
-/* A call made to fail ends the capture all the same, without a graph. */
+/* Made to fail, it ends the capture all the same, without a graph. */
 hipError_t hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph)
 {
-	std::lock_guard<std::recursive_mutex> hold(sim().lock);
+	Lock hold;
 	hipGraph_t made = nullptr;
-	hipError_t err = with_stream(__func__, RELEASES, stream, [&](hipStream_t s) {
-		if (!graph || !s->capture)
-			return graph ? hipErrorIllegalState : hipErrorInvalidValue;
-		return end_capture(s, &made);
+	hipError_t err = api(call_hipStreamEndCapture, RELEASES, [&] {
+		hipStream_t s = resolve(stream);
+		if (!s || !graph)
+			return s ? hipErrorInvalidValue : dead("hipStreamEndCapture", "stream", stream);
+		return s->capture ? end_capture(s, &made) : hipErrorIllegalState;
 	});
 	if (err && live.graphs.erase(made))
 		delete made;
@@ -588,80 +556,49 @@ hipError_t hipStreamEndCapture(hipStream_t stream, hipGraph_t *graph)
 	return err;
 }
 
-hipError_t hipStreamIsCapturing(hipStream_t stream, hipStreamCaptureStatus *status)
-{
-	return with_stream(__func__, PLAIN, stream, [&](hipStream_t s) {
-		if (!status)
-			return hipErrorInvalidValue;
-		*status = !s->capture ? hipStreamCaptureStatusNone
-		          : s->capture->spoilt ? hipStreamCaptureStatusInvalidated : hipStreamCaptureStatusActive;
-		return hipSuccess;
-	});
-}
+STREAM_CALL(hipStreamIsCapturing, PLAIN, (hipStream_t stream, hipStreamCaptureStatus *status),
+	if (!status)
+		return hipErrorInvalidValue;
+	*status = !s->capture ? hipStreamCaptureStatusNone
+	          : s->capture->spoilt ? hipStreamCaptureStatusInvalidated : hipStreamCaptureStatusActive;
+	return hipSuccess;
+)
 
-hipError_t hipGraphGetNodes(hipGraph_t graph, hipGraphNode_t *nodes, size_t *count)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!live.graphs.count(graph) || !count)
-			return hipErrorInvalidValue;
-		size_t n = graph->nodes->size();
-		for (size_t i = 0; nodes && i < *count; i++)
-			nodes[i] = i < n ? (*graph->nodes)[i].get() : nullptr;
-		*count = nodes ? std::min(n, *count) : n;
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipGraphGetNodes, PLAIN, (hipGraph_t graph, hipGraphNode_t *nodes, size_t *count),
+	if (!live.graphs.count(graph) || !count)
+		return hipErrorInvalidValue;
+	size_t n = graph->nodes->size();
+	for (size_t i = 0; nodes && i < *count; i++)
+		nodes[i] = i < n ? (*graph->nodes)[i].get() : nullptr;
+	*count = nodes ? std::min(n, *count) : n;
+	return hipSuccess;
+)
 
-hipError_t hipGraphNodeGetType(hipGraphNode_t node, hipGraphNodeType *type)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!node || !type)
-			return hipErrorInvalidValue;
-		*type = node->type;
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipGraphNodeGetType, PLAIN, (hipGraphNode_t node, hipGraphNodeType *type),
+	if (!node || !type)
+		return hipErrorInvalidValue;
+	*type = node->type;
+	return hipSuccess;
+)
 
-hipError_t hipGraphInstantiate(hipGraphExec_t *exec, hipGraph_t graph, hipGraphNode_t *error_node, char *log, size_t log_size)
-{
-	return api(__func__, PLAIN, [&] {
-		if (error_node)
-			*error_node = nullptr;
-		if (log && log_size)
-			*log = 0;
-		if (!exec || !live.graphs.count(graph))
-			return hipErrorInvalidValue;
-		live.execs.insert(*exec = new hipGraphExec{graph->nodes});
-		return hipSuccess;
-	});
-}
+HIP_CALL(hipGraphInstantiate, PLAIN,
+         (hipGraphExec_t *exec, hipGraph_t graph, hipGraphNode_t *error_node, char *log, size_t log_size),
+	if (error_node)
+		*error_node = nullptr;
+	if (log && log_size)
+		*log = 0;
+	if (!exec || !live.graphs.count(graph))
+		return hipErrorInvalidValue;
+	live.execs.insert(*exec = new hipGraphExec{graph->nodes});
+	return hipSuccess;
+)
 
-hipError_t hipGraphLaunch(hipGraphExec_t exec, hipStream_t stream)
-{
-	return api(__func__, PLAIN, [&] {
-		if (!live.execs.count(exec))
-			return hipErrorInvalidValue;
-		std::shared_ptr<const Nodes> nodes = exec->nodes;
-		return enqueue(stream, hipGraphNodeTypeGraph, [nodes] { return replay(*nodes); });
-	});
-}
+HIP_CALL(hipGraphLaunch, PLAIN, (hipGraphExec_t exec, hipStream_t stream),
+	if (!live.execs.count(exec))
+		return hipErrorInvalidValue;
+	std::shared_ptr<const Nodes> nodes = exec->nodes;
+	return enqueue(stream, hipGraphNodeTypeGraph, [nodes] { return replay(*nodes); });
+)
 
-template <class T> static hipError_t destroy(const char *call, std::set<T *> &set, T *p)
-{
-	return api(call, RELEASES, [&] {
-		if (!set.erase(p))
-			return hipErrorInvalidValue;
-		delete p;
-		return hipSuccess;
-	});
-}
-
-hipError_t hipGraphExecDestroy(hipGraphExec_t exec)
-{
-	return destroy(__func__, live.execs, exec);
-}
-
-hipError_t hipGraphDestroy(hipGraph_t graph)
-{
-	return destroy(__func__, live.graphs, graph);
-}
+HIP_CALL(hipGraphExecDestroy, RELEASES, (hipGraphExec_t exec), return destroy(live.execs, exec);)
+HIP_CALL(hipGraphDestroy, RELEASES, (hipGraph_t graph), return destroy(live.graphs, graph);)

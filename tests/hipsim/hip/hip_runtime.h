@@ -24,9 +24,10 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 
-/* One section holds the static shared memory of a shared object, so that hipsim can refill it for every block.
- * g++ ignores the section for statics of templates with external linkage: see hipsim.h, "Kernel sources". */
-#define __shared__ static __attribute__((section("hipsim_shared")))
+/* One section holds the static shared memory of a shared object, so that hipsim can refill it for every block; `used`
+ * because no compiler may conclude anything from who writes to it. g++ ignores the section for statics of templates with
+ * external linkage: see hipsim.h, "Kernel sources". */
+#define __shared__ static __attribute__((section("hipsim_shared"), used))
 #define HIP_DYNAMIC_SHARED(type, name) type *const name = static_cast<type *>(hipsim_dynamic_shared(alignof(type)));
 
 #define HIPSIM_VECTOR(T, name, align4)                                                                     \
@@ -80,7 +81,7 @@ HIPSIM_API extern int warpSize; /* not for kernels to change */
 HIPSIM_API void hipsim_barrier(const char *file, int line);
 HIPSIM_API uint64_t hipsim_warp_exchange(hipsim_warp_op op, uint64_t bits, int arg, int width, const char *file, int line);
 HIPSIM_API void *hipsim_dynamic_shared(size_t align);
-HIPSIM_API void hipsim_atomic_begin(void *p, size_t size);
+HIPSIM_API void hipsim_atomic_begin(void);
 HIPSIM_API hipError_t hipsim_launch(const hipsim_kernel *kernel, dim3 grid, dim3 block, void **args, size_t shared,
                                     hipStream_t stream);
 HIPSIM_API void hipsim_register(const hipsim_kernel *kernel);
@@ -140,10 +141,10 @@ HIPSIM_VOTE(int, __all, HIPSIM_ALL)
 #undef HIPSIM_VOTE
 
 /* Threads are switched only inside hipsim calls, so a plain read and write is atomic once hipsim_atomic_begin, where
- * a seeded schedule may switch, has returned. The race checker does not look into this function. */
-template <class T, class F> __attribute__((no_sanitize("thread"))) static inline T hipsim_atomic(T *p, F change)
+ * a seeded schedule may switch, has returned. */
+template <class T, class F> static inline T hipsim_atomic(T *p, F change)
 {
-	hipsim_atomic_begin(p, sizeof *p);
+	hipsim_atomic_begin();
 	T old = *p;
 	*p = change(old);
 	return old;
@@ -297,7 +298,7 @@ struct hipsim_registrar {
 	~hipsim_registrar() { hipsim_unregister(function); }
 };
 
-/* At file scope: lets hipLaunchKernel take the kernel as `const void *` and hipModuleGetFunction find it by name. */
+/* At file scope: lets hipLaunchKernel take the kernel as `const void *`. */
 #define HIPSIM_KERNEL(kernel) static const hipsim_registrar hipsim_registrar_##kernel(#kernel, kernel)
 
 #endif

@@ -57,8 +57,6 @@ typedef struct ihipEvent_t *hipEvent_t;
 typedef struct ihipGraph *hipGraph_t;
 typedef struct hipGraphExec *hipGraphExec_t;
 typedef struct hipGraphNode *hipGraphNode_t;
-typedef struct ihipModule_t *hipModule_t;
-typedef struct ihipModuleSymbol_t *hipFunction_t;
 typedef int hipDevice_t;
 
 typedef struct dim3 {
@@ -157,12 +155,6 @@ HIPSIM_API hipError_t hipGraphDestroy(hipGraph_t graph);
 
 HIPSIM_API hipError_t hipLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **args, size_t shared,
                                       hipStream_t stream);
-HIPSIM_API hipError_t hipModuleLoad(hipModule_t *module, const char *file);
-HIPSIM_API hipError_t hipModuleUnload(hipModule_t module);
-HIPSIM_API hipError_t hipModuleGetFunction(hipFunction_t *function, hipModule_t module, const char *name);
-HIPSIM_API hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                            unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
-                                            hipStream_t stream, void **args, void **extra);
 HIPSIM_API hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *kernel, int block_size,
                                                                    size_t shared);
 
