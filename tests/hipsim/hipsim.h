@@ -6,11 +6,10 @@
  * as HIP errors; hipsim_message() gives the line to a test.
  *
  * Kernel sources
- *   `g++ -x c++ -std=c++17 -Itests/hipsim -fsanitize-sections=hipsim_shared k.hip` (the last with ASan and g++ only).
+ *   `g++ -x c++ -std=c++17 -fvisibility=hidden -Itests/hipsim k.hip`; clang++ alike. Do not strip the object: static
+ *   __shared__ variables are found by their symbols.
  *   Dynamic shared memory is HIP_DYNAMIC_SHARED(type, name). Storage types of half and bfloat16 are uint16_t with
- *   conversions of our own; there is no hip_fp16.h. A template that declares __shared__ must be static or in an
- *   unnamed namespace, since g++ moves statics of other templates out of reach: they would keep values between blocks.
- *   `nm -C k.o | grep ' [uVv] '` finds them; HIPSIM_KERNEL_CHECK in Makefile.inc does that.
+ *   conversions of our own; there is no hip_fp16.h.
  *   Launch with hipLaunchKernelGGL, or in C++ hipLaunchKernel(kernel, ...); kernels named by HIPSIM_KERNEL(kernel) can
  *   be launched through `const void *`.
  *

@@ -141,12 +141,24 @@ struct Launch {
 };
 hipError_t run_grid(const Launch &l);
 
-/* Static plus dynamic shared memory: the least of what AMD (64 KiB) and NVIDIA without opting in (48 KiB) give. */
-inline size_t shared_limit() { return warpSize == 64 ? 64 << 10 : 48 << 10; }
-
 /* "kernel k, block (0,0,0), thread (3,0,0)"; "the host" outside kernels. */
 std::string where();
 bool in_kernel();
+
+/* ---- shared.cpp ---- */
+
+/* Dynamic shared memory: the least of what AMD (64 KiB) and NVIDIA without opting in (48 KiB) give. */
+inline size_t shared_limit() { return warpSize == 64 ? 64 << 10 : 48 << 10; }
+
+/* Makes shared memory fit for a launch; fails when the kernel's object has no symbols to find static variables by. */
+hipError_t open_shared(const Launch &l);
+
+/* What a block finds: everything unknown. */
+void renew_shared(const Launch &l);
+void *dynamic_shared(const Launch &l);
+
+/* Whether the bytes around the dynamic part are as renewed. */
+bool dynamic_shared_intact(const Launch &l);
 
 } // namespace hipsim
 #endif

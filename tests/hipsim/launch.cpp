@@ -1,4 +1,4 @@
-/* launch.cpp - kernels: launching, the threads of a block as fibers, barriers, shuffles, shared memory.
+/* launch.cpp - kernels: launching, the threads of a block as fibers, barriers, shuffles.
  *
  * A thread runs until it waits for its block or its warp, or ends. The last of a block (warp) to wait sets all of it
  * free. When no thread can run and not all have ended, some wait for others that will never come. */
@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <map>
 #include <numeric>
-#include <sys/mman.h>
 
 const hipsim_place *hipsim_here;
 
@@ -71,49 +70,6 @@ static void fail(hipError_t err, std::string why)
 	std::string().swap(why);
 	if (self)
 		hipsim_fiber_leave(&self->fiber, false);
-}
-
-/* ---- shared memory: the dynamic part; the static one is a section of the kernel's object ---- */
-
-enum : size_t { SHARED_MAX = 64 << 10, SHARED_PAD = 256 };
-
-/* The dynamic part of size n ends where the pad begins. */
-static unsigned char *shared_end()
-{
-	static unsigned char *const p = static_cast<unsigned char *>(mmap(nullptr, SHARED_MAX + 2 * SHARED_PAD,
-		PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	return p + SHARED_PAD + SHARED_MAX;
-}
-
-static unsigned char *shared_begin(size_t n)
-{
-	return shared_end() - (n + 15) / 16 * 16;
-}
-
-static void shared_open(size_t n)
-{
-	unsigned char *begin = shared_begin(n);
-	__asan_poison_memory_region(begin - SHARED_PAD, static_cast<size_t>(shared_end() - begin) + 2 * SHARED_PAD);
-	__asan_unpoison_memory_region(begin, n);
-}
-
-/* Everything in shared memory is unknown when a block starts. */
-static void shared_renew(const Launch &l)
-{
-	unsigned char *begin = shared_begin(l.shared);
-	fill_uninitialised(begin - SHARED_PAD, static_cast<size_t>(shared_end() - begin) + 2 * SHARED_PAD);
-	if (l.kernel.shared_size)
-		fill_uninitialised(l.kernel.shared, l.kernel.shared_size);
-}
-
-/* Without ASan: nothing but 0xFF may have been written around the dynamic part. */
-HIPSIM_NO_ASAN static bool shared_intact(size_t n)
-{
-	const unsigned char *p = shared_begin(n) - SHARED_PAD, *end = shared_end() + SHARED_PAD;
-	for (; p < end; p++)
-		if (*p != 0xff && (p < shared_begin(n) || p >= shared_begin(n) + n))
-			return false;
-	return true;
 }
 
 /* ---- threads ---- */
@@ -226,13 +182,13 @@ static void arm_block(const Launch &l)
 
 static void run_block(const Launch &l)
 {
-	shared_renew(l);
+	renew_shared(l);
 	arm_block(l);
 	while (Warp *w = grid.error ? nullptr : pick_warp())
 		run_warp(*w);
 	if (!grid.error && grid.ended < grid.threads)
 		fail(hipErrorLaunchFailure, "divergence: " + positions());
-	if (!grid.error && !HIPSIM_ASAN && !shared_intact(l.shared))
+	if (!grid.error && !HIPSIM_ASAN && !dynamic_shared_intact(l))
 		fail(hipErrorIllegalAddress, "wrote outside its dynamic shared memory");
 }
 
@@ -351,6 +307,7 @@ static void run_blocks(const Launch &l)
 hipError_t run_grid(const Launch &l)
 {
 	hipError_t err = check_arguments(l);
+	err = err ? err : open_shared(l);
 	if (err)
 		return err;
 	grid.launch = &l;
@@ -359,7 +316,6 @@ hipError_t run_grid(const Launch &l)
 		grid.launch = nullptr;
 		return report(hipErrorOutOfMemory, "kernel %s: no memory for %u fibers", l.name.c_str(), grid.threads);
 	}
-	shared_open(l.shared);
 	sim().launches++;
 #if HIPSIM_ASAN
 	run_blocks(l);
@@ -550,7 +506,7 @@ void *hipsim_dynamic_shared(size_t align)
 	self("HIP_DYNAMIC_SHARED");
 	if (align > 16)
 		fail(hipErrorLaunchFailure, "dynamic shared memory is aligned to 16");
-	return shared_begin(grid.launch->shared);
+	return dynamic_shared(*grid.launch);
 }
 
 void hipsim_atomic_begin()

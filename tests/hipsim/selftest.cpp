@@ -21,12 +21,6 @@ static const bool asan = true;
 static const bool asan = false;
 #endif
 
-#ifdef __clang__
-static const bool sections_have_red_zones = false;
-#else
-static const bool sections_have_red_zones = true;
-#endif
-
 /* ---- the tests register themselves ---- */
 
 struct Test {
@@ -184,6 +178,17 @@ __global__ void keeps_shared(int *p)
 	p[blockIdx.x] = s;
 	s = 5;
 }
+
+} // namespace
+
+template <class T> __global__ void keeps_template_shared(T *p)
+{
+	__shared__ T s[3];
+	p[blockIdx.x] = s[1];
+	s[1] = 5;
+}
+
+namespace {
 
 __global__ void barrier_in_branch(unsigned below) { if (threadIdx.x < below) __syncthreads(); }
 __global__ void barrier_after_exit(unsigned n) { if (threadIdx.x >= n) return; __syncthreads(); }
@@ -446,6 +451,9 @@ TEST(fresh_memory_is_nan)
 	hipLaunchKernelGGL(keeps_shared, 3, 1, 0, nullptr, s.p);
 	for (int x : s.get())
 		IS(x, -1);
+	hipLaunchKernelGGL(keeps_template_shared<int>, 3, 1, 0, nullptr, s.p);
+	for (int x : s.get())
+		IS(x, -1);
 }
 
 static bool fails(hipError_t wanted, const char *text)
@@ -488,8 +496,8 @@ TEST(out_of_bounds)
 
 TEST(static_shared_out_of_bounds_dies)
 {
-	if (asan && sections_have_red_zones)
-		DIES("global variable 's'", {
+	if (asan)
+		DIES("global variable", {
 			int *p;
 			(void)hipMalloc(&p, 4);
 			hipLaunchKernelGGL(static_shared_out_of_bounds, 1, 1, 0, nullptr, p, 4);

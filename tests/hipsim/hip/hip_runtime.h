@@ -24,10 +24,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 
-/* One section holds the static shared memory of a shared object, so that hipsim can refill it for every block; `used`
- * because no compiler may conclude anything from who writes to it. g++ ignores the section for statics of templates with
- * external linkage: see hipsim.h, "Kernel sources". */
-#define __shared__ static __attribute__((section("hipsim_shared"), used))
+/* The tag becomes part of the symbol, by which hipsim finds the variables it has to refill for every block; `used`
+ * because no compiler may conclude anything from who writes to them. */
+#define __shared__ static __attribute__((abi_tag("hipsim_shared"), used))
 #define HIP_DYNAMIC_SHARED(type, name) type *const name = static_cast<type *>(hipsim_dynamic_shared(alignof(type)));
 
 #define HIPSIM_VECTOR(T, name, align4)                                                                     \
@@ -63,16 +62,13 @@ struct hipsim_param {
 	bool pointer;
 };
 
-/* A kernel whose argument types the compiler knew: how to store its arguments and how to call it. `shared` is the
- * static shared memory of the object it was compiled into. */
+/* A kernel whose argument types the compiler knew: how to store its arguments and how to call it. */
 struct hipsim_kernel {
 	const char *name;
 	const void *function;
 	void (*call)(const void *function, void **args);
 	const hipsim_param *params;
 	size_t nparams;
-	void *shared;
-	size_t shared_size;
 };
 
 extern "C" {
@@ -86,8 +82,6 @@ HIPSIM_API hipError_t hipsim_launch(const hipsim_kernel *kernel, dim3 grid, dim3
                                     hipStream_t stream);
 HIPSIM_API void hipsim_register(const hipsim_kernel *kernel);
 HIPSIM_API void hipsim_unregister(const void *function);
-extern char __start_hipsim_shared[] __attribute__((weak, visibility("hidden")));
-extern char __stop_hipsim_shared[] __attribute__((weak, visibility("hidden")));
 }
 
 #define threadIdx (hipsim_here->thread)
@@ -257,9 +251,7 @@ template <class... P> struct hipsim_signature {
 	template <class F> static auto describe(const char *name, function f, F use)
 	{
 		const hipsim_param params[] = {{sizeof(P), alignof(P), std::is_pointer<P>::value}..., {0, 0, false}};
-		const hipsim_kernel k = {name, reinterpret_cast<const void *>(f), call, params, sizeof...(P),
-		                         __start_hipsim_shared,
-		                         static_cast<size_t>(__stop_hipsim_shared - __start_hipsim_shared)};
+		const hipsim_kernel k = {name, reinterpret_cast<const void *>(f), call, params, sizeof...(P)};
 		return use(&k);
 	}
 };
