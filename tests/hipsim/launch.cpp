@@ -241,7 +241,8 @@ static const char *host_variable(void *p)
 	size_t size = 0;
 	const char *kind = __asan_locate_address(p, name, sizeof name, &begin, &size);
 	bool within = begin && p >= begin && static_cast<char *>(p) < static_cast<char *>(begin) + size;
-	return within && kind && (!strcmp(kind, "heap") || !strcmp(kind, "stack") || !strcmp(kind, "global")) ? kind : nullptr;
+	bool variable = kind && (!strcmp(kind, "heap") || !strcmp(kind, "stack") || !strcmp(kind, "global"));
+	return within && variable ? kind : nullptr;
 }
 #endif
 
@@ -278,7 +279,7 @@ static hipError_t check_arguments(const Launch &l)
 		for (size_t at = 0; !l.params[i].pointer && at + sizeof p <= l.values[i].size(); at += sizeof p) {
 			memcpy(&p, l.values[i].data() + at, sizeof p);
 			if (!is_kernel_pointer(p) && host_variable(p))
-				return report(hipErrorIllegalAddress, "kernel %s, argument %zu, byte %zu: %p points to host memory (%s)",
+				return report(hipErrorIllegalAddress, "kernel %s, argument %zu, byte %zu: %p is host memory (%s)",
 				              l.name.c_str(), i, at, p, host_variable(p));
 		}
 #endif
@@ -364,7 +365,9 @@ static int source_lane(const Lane &l, int lane)
 	int64_t to;
 	switch (l.op) {
 	case HIPSIM_SHFL: return first + (l.arg & (l.width - 1));
-	case HIPSIM_SHFL_UP: to = int64_t{lane} - static_cast<unsigned>(l.arg); return to < first ? lane : static_cast<int>(to);
+	case HIPSIM_SHFL_UP:
+		to = int64_t{lane} - static_cast<unsigned>(l.arg);
+		return to < first ? lane : static_cast<int>(to);
 	case HIPSIM_SHFL_DOWN: to = int64_t{lane} + static_cast<unsigned>(l.arg); break;
 	default: to = lane ^ l.arg;
 	}
@@ -386,8 +389,12 @@ static void pass_warp_op(Warp &w)
 	for (unsigned i = 0; i < w.lanes; i++) {
 		Lane &l = lanes[i];
 		unsigned from = l.op < HIPSIM_BALLOT ? static_cast<unsigned>(source_lane(l, static_cast<int>(i))) : i;
-		l.bits = l.op == HIPSIM_BALLOT ? ballot : l.op == HIPSIM_ANY ? ballot != 0 : l.op == HIPSIM_ALL ? ballot == all :
-		         from < w.lanes ? in[from] : ~uint64_t{0};
+		switch (l.op) {
+		case HIPSIM_BALLOT: l.bits = ballot; break;
+		case HIPSIM_ANY: l.bits = ballot != 0; break;
+		case HIPSIM_ALL: l.bits = ballot == all; break;
+		default: l.bits = from < w.lanes ? in[from] : ~uint64_t{0};
+		}
 		make_ready(l);
 	}
 }
@@ -428,7 +435,8 @@ static std::string kernel_name(const hipsim_kernel &k)
 	return text;
 }
 
-static hipError_t queue_launch(const hipsim_kernel &k, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream)
+static hipError_t queue_launch(const hipsim_kernel &k, dim3 blocks, dim3 threads, void **args, size_t shared,
+                               hipStream_t stream)
 {
 	auto l = std::make_shared<Launch>();
 	l->name = kernel_name(k);
@@ -445,7 +453,8 @@ static hipError_t queue_launch(const hipsim_kernel &k, dim3 blocks, dim3 threads
 		l->values.emplace_back(value, value + k.params[i].size);
 		total += k.params[i].size;
 		if (k.params[i].align > 16)
-			return report(hipErrorInvalidValue, "launch of %s: argument %zu is aligned to %zu", l->name.c_str(), i, k.params[i].align);
+			return report(hipErrorInvalidValue, "launch of %s: argument %zu is aligned to %zu, over 16",
+			              l->name.c_str(), i, k.params[i].align);
 	}
 	if (total > 4096 || k.nparams > 64)
 		return report(hipErrorInvalidValue, "launch of %s: over 4096 bytes or 64 arguments", l->name.c_str());
@@ -491,7 +500,8 @@ uint64_t hipsim_warp_exchange(hipsim_warp_op op, uint64_t bits, int arg, int wid
 	l.arg = arg;
 	l.width = width;
 	if (width < 1 || width > warpSize || (width & (width - 1)))
-		fail(hipErrorLaunchFailure, "shuffle of width " + std::to_string(width) + " at " + file + ":" + std::to_string(line));
+		fail(hipErrorLaunchFailure, "shuffle of width " + std::to_string(width) + " at " + file + ":" +
+		     std::to_string(line));
 	Warp &w = warp_of(l);
 	l.state = State::at_warp_op;
 	w.ready--;
@@ -530,19 +540,22 @@ void hipsim_unregister(const void *function)
 	registry().erase(function);
 }
 
-HIP_CALL(hipLaunchKernel, PLAIN, (const void *f, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream),
+HIP_CALL(hipLaunchKernel, PLAIN,
+         (const void *f, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream),
 	auto it = registry().find(f);
 	return it == registry().end()
 		? report(hipErrorInvalidDeviceFunction, "launch of %p: no HIPSIM_KERNEL names it", f)
 		: queue_launch(it->second.kernel, blocks, threads, args, shared, stream);
 )
 
-hipError_t hipsim_launch(const hipsim_kernel *k, dim3 blocks, dim3 threads, void **args, size_t shared, hipStream_t stream)
+hipError_t hipsim_launch(const hipsim_kernel *k, dim3 blocks, dim3 threads, void **args, size_t shared,
+                         hipStream_t stream)
 {
 	return api(call_hipLaunchKernel, PLAIN, [&] { return queue_launch(*k, blocks, threads, args, shared, stream); });
 }
 
-HIP_CALL(hipOccupancyMaxActiveBlocksPerMultiprocessor, PLAIN, (int *blocks, const void *, int block_size, size_t shared),
+HIP_CALL(hipOccupancyMaxActiveBlocksPerMultiprocessor, PLAIN,
+         (int *blocks, const void *, int block_size, size_t shared),
 	if (!blocks || block_size < 1 || block_size > 1024 || shared > shared_limit())
 		return hipErrorInvalidValue;
 	*blocks = std::min(2048 / block_size, shared ? static_cast<int>(shared_limit() / shared) : 32);

@@ -141,8 +141,8 @@ static bool check_block(const Block &b)
 {
 	if (is_red(b.base + PAGE, static_cast<size_t>(b.data - b.base) - PAGE) && is_red(end(b), tail(b)))
 		return true;
-	report(hipSuccess, "%s block %u (%zu bytes at %p): written before its begin or past its end", kind_name(b.kind), b.id,
-	       b.size, static_cast<void *>(b.data));
+	report(hipSuccess, "%s block %u (%zu bytes at %p): written before its begin or past its end",
+	       kind_name(b.kind), b.id, b.size, static_cast<void *>(b.data));
 	return false;
 }
 
@@ -393,7 +393,9 @@ HIP_CALL(hipMemcpyAsync, PLAIN, (void *dst, const void *src, size_t size, hipMem
 	return queue_copy({"hipMemcpyAsync", dst, src, size, kind}, stream);
 )
 
-HIP_CALL(hipMemset, UNSAFE, (void *dst, int value, size_t size), return queue_set("hipMemset", dst, value, size, nullptr);)
+HIP_CALL(hipMemset, UNSAFE, (void *dst, int value, size_t size),
+	return queue_set("hipMemset", dst, value, size, nullptr);
+)
 
 HIP_CALL(hipMemsetAsync, PLAIN, (void *dst, int value, size_t size, hipStream_t stream),
 	return queue_set("hipMemsetAsync", dst, value, size, stream);

@@ -49,7 +49,8 @@ static void failed(int line, const std::string &what)
 #define IS(x, wanted) do { auto got_ = (x); if (got_ != (wanted)) \
 	failed(__LINE__, std::string(#x " is ") + std::to_string(got_) + ", not " #wanted); } while (0)
 #define HIP(call, wanted) do { hipError_t e_ = (call); if (e_ != (wanted)) \
-	failed(__LINE__, std::string(#call " gives ") + hipGetErrorName(e_) + ", not " #wanted + ": " + hipsim_message()); } while (0)
+	failed(__LINE__, std::string(#call " gives ") + hipGetErrorName(e_) + ", not " #wanted ": " + hipsim_message()); \
+	} while (0)
 #define OK(call) HIP(call, hipSuccess)
 #define SAYS(text) do { if (!strstr(hipsim_message(), text)) \
 	failed(__LINE__, std::string("message is '") + hipsim_message() + "', without '" + (text) + "'"); } while (0)
@@ -58,7 +59,10 @@ template <class T> struct Device {
 	T *p = nullptr;
 	size_t n;
 	explicit Device(size_t count) : n(count) { OK(hipMalloc(&p, n * sizeof(T))); }
-	explicit Device(const std::vector<T> &v) : Device(v.size()) { OK(hipMemcpy(p, v.data(), n * sizeof(T), hipMemcpyHostToDevice)); }
+	explicit Device(const std::vector<T> &v) : Device(v.size())
+	{
+		OK(hipMemcpy(p, v.data(), n * sizeof(T), hipMemcpyHostToDevice));
+	}
 	~Device() { (void)hipFree(p); }
 	std::vector<T> get() const
 	{
@@ -350,7 +354,8 @@ TEST(launch_by_address)
 	OK(hipLaunchKernel(add_int, 1, 1, args, 0, nullptr));
 	OK(hipLaunchKernel(reinterpret_cast<const void *>(add_int), 1, 1, args, 0, nullptr));
 	IS(d.get()[0], 7);
-	HIP(hipLaunchKernel(reinterpret_cast<const void *>(set_int), 1, 1, args, 0, nullptr), hipErrorInvalidDeviceFunction);
+	const void *nameless = reinterpret_cast<const void *>(set_int);
+	HIP(hipLaunchKernel(nameless, 1, 1, args, 0, nullptr), hipErrorInvalidDeviceFunction);
 }
 
 /* ---- launches refused ---- */
@@ -406,8 +411,10 @@ TEST(divergence_is_reported)
 TEST(a_failed_kernel_makes_the_device_fail)
 {
 	hipLaunchKernelGGL(barrier_in_branch, 1, 2, 0, nullptr, 1);
+	hipLaunchKernelGGL(no_arguments, 1, 1, 0, nullptr);
 	OK(hipGetLastError());
 	HIP(hipStreamSynchronize(nullptr), hipErrorLaunchFailure);
+	IS(hipsim_launches(), 1);
 	void *p;
 	HIP(hipMalloc(&p, 8), hipErrorLaunchFailure);
 	HIP(hipGetLastError(), hipErrorLaunchFailure);
@@ -903,7 +910,8 @@ TEST(fault_texts)
 	OK(hipMalloc(&p, 8));
 	for (int i = 0; i < 3; i++)
 		HIP(hipMemcpy(p, &i, 4, hipMemcpyHostToDevice), hipErrorUnknown);
-	for (const char *bad : {"hipMalloc", "hipMalloc:", "hipMalloc:0", "hipMalloc:-1", "hipMalloc:1x", "hipMallox:1", "hipMalloc:1,,"})
+	for (const char *bad : {"hipMalloc", "hipMalloc:", "hipMalloc:0", "hipMalloc:-1", "hipMalloc:1x", "hipMallox:1",
+	                        "hipMalloc:1,,"})
 		IS(hipsim_fail(bad), -1);
 	IS(hipsim_calls("hipMalloc"), 3);
 	IS(hipsim_calls("hipMallox"), -1);

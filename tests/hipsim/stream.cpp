@@ -407,7 +407,9 @@ static hipError_t dead(const char *call, const char *what, const void *handle)
 static hipError_t refuse_captured(hipStream_t s, const char *call)
 {
 	CaptureRef c = s == &live.null ? blocking_capture() : s->capture;
-	return c ? spoil(c, s->capture ? hipErrorStreamCaptureUnsupported : hipErrorStreamCaptureImplicit, call) : hipSuccess;
+	if (!c)
+		return hipSuccess;
+	return spoil(c, s->capture ? hipErrorStreamCaptureUnsupported : hipErrorStreamCaptureImplicit, call);
 }
 
 static hipError_t query(const OpRef &op)
@@ -516,8 +518,9 @@ EVENT_CALL(hipEventQuery, PLAIN, (hipEvent_t event),
 )
 
 HIP_CALL(hipEventElapsedTime, PLAIN, (float *ms, hipEvent_t start, hipEvent_t stop),
-	if (!live.events.count(start) || !live.events.count(stop) || !start->op || !stop->op || !start->timing || !stop->timing)
-		return hipErrorInvalidHandle;
+	for (hipEvent_t event : {start, stop})
+		if (!live.events.count(event) || !event->op || !event->timing)
+			return hipErrorInvalidHandle;
 	if (!start->op->done || !stop->op->done)
 		return hipErrorNotReady;
 	if (!ms)
@@ -531,7 +534,7 @@ STREAM_CALL(hipStreamBeginCapture, PLAIN, (hipStream_t stream, hipStreamCaptureM
 		return report(hipErrorStreamCaptureUnsupported, "the null stream cannot capture");
 	if (s->capture)
 		return hipErrorIllegalState;
-	s->capture = std::make_shared<Capture>(Capture{s, mode, std::this_thread::get_id(), std::make_shared<Nodes>(), false});
+	s->capture.reset(new Capture{s, mode, std::this_thread::get_id(), std::make_shared<Nodes>(), false});
 	s->frontier.clear();
 	return hipSuccess;
 )

@@ -55,7 +55,9 @@ struct hipsim_place {
 	dim3 block_dim, grid_dim;
 };
 
-enum hipsim_warp_op { HIPSIM_SHFL, HIPSIM_SHFL_UP, HIPSIM_SHFL_DOWN, HIPSIM_SHFL_XOR, HIPSIM_BALLOT, HIPSIM_ANY, HIPSIM_ALL };
+enum hipsim_warp_op {
+	HIPSIM_SHFL, HIPSIM_SHFL_UP, HIPSIM_SHFL_DOWN, HIPSIM_SHFL_XOR, HIPSIM_BALLOT, HIPSIM_ANY, HIPSIM_ALL
+};
 
 struct hipsim_param {
 	size_t size, align;
@@ -75,7 +77,8 @@ extern "C" {
 HIPSIM_API extern const hipsim_place *hipsim_here;
 HIPSIM_API extern int warpSize; /* not for kernels to change */
 HIPSIM_API void hipsim_barrier(const char *file, int line);
-HIPSIM_API uint64_t hipsim_warp_exchange(hipsim_warp_op op, uint64_t bits, int arg, int width, const char *file, int line);
+HIPSIM_API uint64_t hipsim_warp_exchange(hipsim_warp_op op, uint64_t bits, int arg, int width, const char *file,
+                                         int line);
 HIPSIM_API void *hipsim_dynamic_shared(size_t align);
 HIPSIM_API void hipsim_atomic_begin(void);
 HIPSIM_API hipError_t hipsim_launch(const hipsim_kernel *kernel, dim3 grid, dim3 block, void **args, size_t shared,
@@ -267,7 +270,8 @@ hipError_t hipLaunchKernel(void (*f)(P...), dim3 grid, dim3 block, void **args, 
 
 /* As in HIP: no result, ask hipGetLastError. Arguments convert to the parameter types. */
 template <class... P, class... A>
-void hipsim_launch_ggl(const char *name, void (*f)(P...), dim3 grid, dim3 block, size_t shared, hipStream_t stream, A... a)
+void hipsim_launch_ggl(const char *name, void (*f)(P...), dim3 grid, dim3 block, size_t shared, hipStream_t stream,
+                       A... a)
 {
 	std::tuple<P...> values(static_cast<P>(a)...);
 	hipsim_signature<P...>::describe(name, f, [&](const hipsim_kernel *k) {
@@ -283,7 +287,8 @@ void hipsim_launch_ggl(const char *name, void (*f)(P...), dim3 grid, dim3 block,
 
 struct hipsim_registrar {
 	const void *function;
-	template <class... P> hipsim_registrar(const char *name, void (*f)(P...)) : function(reinterpret_cast<const void *>(f))
+	template <class... P> hipsim_registrar(const char *name, void (*f)(P...))
+		: function(reinterpret_cast<const void *>(f))
 	{
 		hipsim_signature<P...>::describe(name, f, [](const hipsim_kernel *k) { hipsim_register(k); return 0; });
 	}

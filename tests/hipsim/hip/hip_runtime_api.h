@@ -162,7 +162,10 @@ HIPSIM_API hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, 
 }
 
 /* C++ callers of HIP may leave these out. */
-template <class T> hipError_t hipMalloc(T **ptr, size_t size) { return hipMalloc(reinterpret_cast<void **>(ptr), size); }
+template <class T> hipError_t hipMalloc(T **ptr, size_t size)
+{
+	return hipMalloc(reinterpret_cast<void **>(ptr), size);
+}
 template <class T> hipError_t hipHostMalloc(T **ptr, size_t size, unsigned flags = 0)
 {
 	return hipHostMalloc(reinterpret_cast<void **>(ptr), size, flags);
