@@ -73,6 +73,9 @@
 #elif defined PACK_crash_call
 #undef LAUNCH
 #define LAUNCH launch_crash
+#elif defined PACK_hang_call
+#undef LAUNCH
+#define LAUNCH launch_hang
 #elif defined PACK_refuse                     /* takes it, and then does not */
 #undef LAUNCH
 #define LAUNCH launch_refuse
@@ -172,6 +175,12 @@ __attribute__((unused)) static int launch_crash(const graft_launch *l)
 	return 0;
 }
 
+__attribute__((unused)) static int launch_hang(const graft_launch *l)
+{
+	(void)l;
+	return pause();
+}
+
 __attribute__((unused)) static int launch_refuse(const graft_launch *l)
 {
 	strncpy(l->message, "no more than two cores here", l->message_size - 1);
@@ -196,6 +205,9 @@ EXPORT const graft_pack *graft_pack_v1(void);
 const graft_pack *graft_pack_v1(void)
 {
 	atomic_fetch_add(&graft_test_calls, 1);
+#if defined PACK_slow
+	usleep(20000);
+#endif
 #if defined PACK_null
 	return NULL;
 #elif defined PACK_crash_table
