@@ -4,7 +4,7 @@
  * stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
  */
 #include "plan.h"
-#include "../kernels/cpu/cpu.h"
+#include "../kernels/cpu/kernel.h"
 #include "../passes/rule.h"
 #include <string.h>
 
@@ -121,6 +121,17 @@ static const int64_t *dims_list(graft_plan *p, const Attr *a, int32_t *n)
 	return list;
 }
 
+/* Values of a constant: integers, or the bits of doubles where the result is a float. */
+static const int64_t *values_list(graft_plan *p, const Node *n, const Attr *a, int32_t *count)
+{
+	bool real = dtype_is_float(n->out[0]->type.dtype);
+	int64_t *list = NEW_ARRAY(&p->arena, a->n, int64_t);
+	for (uint32_t i = 0; i < a->n; i++)
+		convert(real ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64, &list[(*count)++], 1,
+		        a->list[i].kind == ATTR_FLOAT ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64, &a->list[i].i, 1, 1);
+	return list;
+}
+
 static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
 {
 	uint32_t rank = n->n_in && n->in[0].value ? n->in[0].value->type.rank : 0;
@@ -132,7 +143,8 @@ static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
 	case ATTR_FLOAT: to.f = a->f; break;
 	case ATTR_AXES: to.list = axes_list(p, a, rank, &to.n); break;
 	case ATTR_DIMS: to.list = dims_list(p, a, &to.n); break;
-	case ATTR_NONE: case ATTR_STRING: case ATTR_LIST: break;
+	case ATTR_LIST: to.list = values_list(p, n, a, &to.n); break;
+	case ATTR_NONE: case ATTR_STRING: break;
 	}
 	return to;
 }

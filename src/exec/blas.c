@@ -125,11 +125,12 @@ static void one_product(const Blas *b, const Product *p)
 	}
 }
 
-/* Up to 16 pieces of at least 64 and at most 512. */
+/* Equal pieces: about 16, but then neither much shorter than 128 nor much longer than 512. */
 static int64_t tile_length(int64_t n)
 {
-	int64_t t = (n / 16 + 15) / 16 * 16;
-	return t < 64 ? 64 : t > 512 ? 512 : t;
+	int64_t most = n / 16 < 128 ? 128 : n / 16 > 512 ? 512 : n / 16;
+	int64_t pieces = n < most ? 1 : n / most;
+	return ((n - 1) / pieces / 16 + 1) * 16;
 }
 
 typedef struct Tiling { const Blas *blas; const Product *p; int64_t tm, tn, across; } Tiling;

@@ -6,7 +6,7 @@
 #include <graft/plugin.h>
 #include <pthread.h>
 
-/* Scratch memory: pieces are cut from blocks; blocks stay from launch to launch, joined into one, so that a plan that ran once allocates no more. */
+/* Scratch memory: pieces are cut from blocks, which stay from launch to launch, so that a plan that ran a while allocates no more. */
 typedef struct ScratchBlock { struct ScratchBlock *next; size_t size, used; } ScratchBlock;
 
 typedef struct Host {

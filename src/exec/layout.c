@@ -4,7 +4,7 @@
  * written is copied first, each run, and the copy is written.
  */
 #include "plan.h"
-#include "../kernels/cpu/convert.h"
+#include "../kernels/cpu/kernel.h"
 #include <assert.h>
 #include <string.h>
 
@@ -120,16 +120,7 @@ void layout_given(graft_plan *p)
 	}
 }
 
-/* ---- literals and constants -------------------------------------------------------------------------------- */
-
-static void put_literal(const Attr *a, int dtype, void *to, int64_t n)
-{
-	if (a->kind == ATTR_FLOAT)
-		convert(dtype, to, 1, GRAFT_DTYPE_f64, &a->f, 0, n);
-	else
-		convert(dtype, to, 1, GRAFT_DTYPE_i64, &a->i, 0, n);
-}
-
+/* A literal is a tensor of one element that never changes. */
 uint32_t layout_operand(graft_plan *p, const Value *v)
 {
 	if (!v)
@@ -137,28 +128,13 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 	if (v->kind == VALUE_LITERAL && p->slot_of[v->id] == NO_SLOT) {
 		size_t size;
 		graft_tensor t = tensor_of(p, "a literal", &v->type, &size);
+		const Attr *a = &v->literal;
 		t.data = arena_alloc(&p->arena, size);
-		put_literal(&v->literal, t.dtype, t.data, 1);
+		convert(t.dtype, t.data, 1, a->kind == ATTR_FLOAT ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64,
+		        a->kind == ATTR_FLOAT ? (const void *)&a->f : &a->i, 1, 1);
 		p->slot_of[v->id] = slot_given(p, &t);
 	}
 	return p->slot_of[v->id];
-}
-
-/* The values of a constant never change, so they are made once; one that the graph writes to is copied each run. */
-static void layout_constant(graft_plan *p, const Node *n)
-{
-	const Attr *values = node_attr_named(n, "values");
-	size_t size;
-	graft_tensor t = tensor_of(p, n->out[0]->name, &n->out[0]->type, &size);
-	char *data = t.data = plan_block(&p->arena, size);
-	size_t each = graft_dtype_size(n->out[0]->type.dtype);
-	int64_t count = tensor_size(&t);
-	if (values->n == 1)
-		put_literal(&values->list[0], t.dtype, data, count);
-	for (int64_t i = 0; values->n != 1 && i < count; i++)
-		put_literal(&values->list[i], t.dtype, data + (size_t)i * each, 1);
-	uint32_t slot = slot_given(p, &t);
-	p->slot_of[n->out[0]->id] = alias_written(p->alias, n->out[0]) ? bind_copy(p, slot, n->out[0]->name) : slot;
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------- */
@@ -338,9 +314,6 @@ bool layout_node(graft_plan *p, const Node *n)
 	if (n->op->effect == WRITES) {
 		check_writable(p, n);
 		p->slot_of[n->out[0]->id] = p->slot_of[n->in[0].value->id];
-	} else if (op_code(n->op) == OP_constant) {
-		layout_constant(p, n);
-		computes = false;
 	} else if (n->op->effect == PURE) {
 		for (uint32_t i = 0; i < n->n_out; i++)
 			p->slot_of[n->out[i]->id] = slot_dense(p, n->out[i]->name, &n->out[i]->type);

@@ -11,7 +11,7 @@
  *   inputs, tables          variance 1
  */
 #include "plan.h"
-#include "../kernels/cpu/convert.h"
+#include "../kernels/cpu/kernel.h"
 #include <math.h>
 #include <string.h>
 
