@@ -4,7 +4,6 @@
  * stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
  */
 #include "plan.h"
-#include "../kernels/cpu/kernel.h"
 #include "../passes/rule.h"
 #include <string.h>
 

@@ -4,7 +4,6 @@
  * written is copied first, each run, and the copy is written.
  */
 #include "plan.h"
-#include "../kernels/cpu/kernel.h"
 #include <assert.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* plan.c - making plans: options, the parts in their order, outputs. */
 #include "plan.h"
-#include "../kernels/cpu/kernel.h"
 #include <assert.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
  *   inputs, tables          variance 1
  */
 #include "plan.h"
-#include "../kernels/cpu/kernel.h"
 #include <math.h>
 #include <string.h>
 
