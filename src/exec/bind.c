@@ -1,7 +1,7 @@
 /* bind.c - from nodes to launches: which kernel, which operands, which attributes.
  *
- * Nodes are asked about one by one, with the strides their operands really have. A fused node that no kernel takes is lowered to the ops it
- * stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
+ * Nodes are asked about one by one, with the strides their operands really have. A fused node that no kernel takes is
+ * lowered to the ops it stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
  */
 #include "plan.h"
 #include "../passes/rule.h"
@@ -29,7 +29,8 @@ static void report(Job *job, const Troubles *t)
 	Text text = { .arena = &job->scratch };
 	for (size_t i = 0; i < t->n; i++)
 		text_printf(&text, "%s%s (%s%s): %s", i ? "; " : "", t->v[i].op, t->v[i].first,
-		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "", t->v[i].reason);
+		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "",
+		            t->v[i].reason);
 	if (t->n)
 		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
 }
@@ -64,7 +65,7 @@ static int64_t row_distance(const graft_tensor *t)
 	return distance;
 }
 
-/* What the probe is asked: types, and distances between rows. A row that a pack's kernel could not walk would be copied for it. */
+/* What the probe is asked: types, and distances between rows. What a pack's kernel could not walk would be copied. */
 static Answer ask(graft_plan *p, const Target *target, const Node *n)
 {
 	Arena *a = &p->arena.job->scratch;
@@ -88,8 +89,8 @@ static bool is_builtin(const Answer *a)
 	return !strcmp(a->pack, "builtin");
 }
 
-/* A kernel must not read what it writes: a second operand in the storage that is written is copied. So is what a pack's kernel cannot
- * walk; graft's own walk everything. */
+/* A kernel must not read what it writes: a second operand in the storage that is written is copied. So is what a pack's
+ * kernel cannot walk; graft's own walk everything. */
 static bool needs_copy(const graft_plan *p, const Node *n, uint32_t i, uint32_t slot, bool builtin)
 {
 	bool writes = n->op->effect == WRITES;
@@ -150,7 +151,8 @@ static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
 
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
-static Step *step_new(graft_plan *p, const char *label, const char *op, graft_launch_fn launch, uint32_t n_in, uint32_t n_out)
+static Step *step_new(graft_plan *p, const char *label, const char *op, graft_launch_fn launch, uint32_t n_in,
+                      uint32_t n_out)
 {
 	p->steps = arena_grow(&p->arena, p->steps, p->n_steps, &p->cap_steps, sizeof *p->steps);
 	Step *s = &p->steps[p->n_steps++];
@@ -192,8 +194,8 @@ static void provide_blas(graft_plan *p, const Node *n, bool builtin)
 {
 	bool multiplies = !builtin || !strcmp(n->op->family, "matmul") || !strcmp(n->op->family, "attention");
 	if (multiplies && !p->host.blas_sought && !host_need_blas(&p->host))
-		plan_note(p, "no BLAS is found (libopenblas.so.0, libblas.so.3), so matrix products run on a plain loop, which is slow; "
-		          "install libopenblas0");
+		plan_note(p, "no BLAS is found (libopenblas.so.0, libblas.so.3), so matrix products run on a plain "
+		          "loop, which is slow; install libopenblas0");
 }
 
 static void bind_node(graft_plan *p, const Target *target, const Node *n, Troubles *t)
@@ -271,8 +273,8 @@ void bind_nodes(graft_plan *p)
 		t = try_bind(p, target);
 		for (size_t i = 0; i < before.n; i++)
 			if (!still(&t, before.v[i].op))
-				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op, before.v[i].n,
-				          before.v[i].reason);
+				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op,
+				          before.v[i].n, before.v[i].reason);
 	}
 	report(p->arena.job, &t);
 }

@@ -3,13 +3,14 @@
 
 enum { LINE = 64 };
 
-static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg)
+static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end),
+                          void *arg)
 {
 	pool_run(((Host *)self)->pool, n, grain, body, arg);
 }
 
-static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk,
-                       int64_t bj, float *c, int64_t ci, int accumulate)
+static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
+                       const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate)
 {
 	const Host *h = self;
 	product_run(&h->blas, h->pool, &(Product){ m, n, k, a, ai, ak, b, bk, bj, c, ci, accumulate });

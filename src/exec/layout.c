@@ -1,7 +1,7 @@
 /* layout.c - where each value lives: strides, and whose storage it shares.
  *
- * A view shares its operand's storage with strides of its own. What a graph writes in place is never the caller's: an input or a param that is
- * written is copied first, each run, and the copy is written.
+ * A view shares its operand's storage with strides of its own. What a graph writes in place is never the caller's: an
+ * input or a param that is written is copied first, each run, and the copy is written.
  */
 #include "plan.h"
 #include <assert.h>
@@ -34,7 +34,8 @@ _Noreturn static void too_large(graft_plan *p, const char *name, const Type *typ
 {
 	Text t = { .arena = &p->arena.job->scratch };
 	type_print(&t, type);
-	fail_at(p->arena.job, GRAFT_E_DATA, name, "%s is %s, which is more than memory can address; give smaller sizes", name, t.text);
+	fail_at(p->arena.job, GRAFT_E_DATA, name, "%s is %s, which is more than memory can address; give smaller sizes",
+	        name, t.text);
 }
 
 graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size)
@@ -91,8 +92,9 @@ static bool strides_fit(const graft_tensor *t)
 {
 	int64_t reach = 0, span;
 	for (int32_t i = 0; i < t->rank; i++)
-		if (t->shape[i] > 1 && (t->stride[i] == INT64_MIN || __builtin_mul_overflow(t->shape[i] - 1, t->stride[i], &span) ||
-		                        __builtin_add_overflow(reach, span < 0 ? -span : span, &reach)))
+		if (t->shape[i] > 1 &&
+		    (t->stride[i] == INT64_MIN || __builtin_mul_overflow(t->shape[i] - 1, t->stride[i], &span) ||
+		     __builtin_add_overflow(reach, span < 0 ? -span : span, &reach)))
 			return false;
 	return reach <= PTRDIFF_MAX / 8;
 }
@@ -103,8 +105,8 @@ static void check_given(graft_plan *p, const Value *v, const graft_tensor *t)
 	if (!bytes_of(t->shape, (uint32_t)t->rank, v->type.dtype, &size))
 		too_large(p, v->name, &v->type);
 	if (!strides_fit(t))
-		fail_at(p->arena.job, GRAFT_E_DATA, v->name, "%s %s is given with strides beyond what memory can address", given_kind(v),
-		        v->name);
+		fail_at(p->arena.job, GRAFT_E_DATA, v->name,
+		        "%s %s is given with strides beyond what memory can address", given_kind(v), v->name);
 	if (size && !t->data)
 		fail_at(p->arena.job, GRAFT_E_DATA, v->name, "%s %s is given without data", given_kind(v), v->name);
 }
@@ -138,7 +140,7 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 
 /* ---- views ------------------------------------------------------------------------------------------------- */
 
-/* A view of x that is not empty: strides of y, and how many elements its first one lies behind that of x. Shapes have been inferred. */
+/* A view of x that is not empty: strides of y, and how many elements its first one lies behind that of x. */
 typedef struct View {
 	const Node *node;
 	const graft_tensor *x, *y;
@@ -221,8 +223,9 @@ static void view_expand(View *v)
 static void view_unsqueeze(View *v)
 {
 	uint32_t axis = axis_of(node_attr(v->node, 0), (uint32_t)v->y->rank), from = 0;
+	int64_t beside = axis < (uint32_t)v->x->rank ? v->x->stride[axis] * v->x->shape[axis] : 1;
 	for (uint32_t i = 0; i < (uint32_t)v->y->rank; i++)
-		v->stride[i] = i != axis ? v->x->stride[from++] : from < (uint32_t)v->x->rank ? v->x->stride[from] * v->x->shape[from] : 1;
+		v->stride[i] = i == axis ? beside : v->x->stride[from++];
 }
 
 static void view_squeeze(View *v)
@@ -303,8 +306,9 @@ static void check_writable(graft_plan *p, const Node *n)
 	const graft_tensor *x = &p->slots[p->slot_of[n->in[0].value->id]].tensor;
 	for (int32_t i = 0; i < x->rank; i++)
 		if (x->shape[i] > 1 && !x->stride[i])
-			fail_at(p->arena.job, GRAFT_E_UNSUPPORTED, node_label(n), "%s writes %s, an expanded view in which several elements are one "
-			        "place in memory; clone it first", n->name, n->in[0].value->name);
+			fail_at(p->arena.job, GRAFT_E_UNSUPPORTED, node_label(n),
+			        "%s writes %s, an expanded view in which several elements are one place in memory; "
+			        "clone it first", n->name, n->in[0].value->name);
 }
 
 bool layout_node(graft_plan *p, const Node *n)

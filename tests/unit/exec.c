@@ -8,7 +8,13 @@
 
 #define PACKS "build/packs/test/"
 
-typedef struct Bench { graft_context *ctx; graft_graph *g; graft_tensors *inputs; graft_plan *plan; graft_error err; } Bench;
+typedef struct Bench {
+	graft_context *ctx;
+	graft_graph *g;
+	graft_tensors *inputs;
+	graft_plan *plan;
+	graft_error err;
+} Bench;
 
 static graft_graph *parse(graft_context *ctx, const char *text)
 {
@@ -45,8 +51,9 @@ static void give(Bench *b, const char *name, int dtype, void *data, int32_t rank
 		test_fail(__FILE__, __LINE__, "%s", b->err.message);
 }
 
-#define GIVE(b, name, dtype, data, ...) \
-	give(b, name, GRAFT_DTYPE_##dtype, data, (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (const int64_t[]){ __VA_ARGS__ })
+#define GIVE(b, name, dtype, data, ...)                                                                                \
+	give(b, name, GRAFT_DTYPE_##dtype, data, (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)),      \
+	     (const int64_t[]){ __VA_ARGS__ })
 
 static void make(Bench *b, const char *bind, int threads)
 {
@@ -81,7 +88,8 @@ TEST(exec_runs_views_literals_and_constants)
 {
 	float x[6] = { 1, 2, 3, 4, 5, 6 };
 	Bench b = bench("graph g\nsymbol T in [0, 9]\ninput x: f32[T, 3]\nt = transpose(x) {axis0=0, axis1=1}\n"
-	                "c = constant() {dtype=f32, shape=[3, 1], values=[10.0, 20.0, 30.0]}\ny = add(t, c)\nz = mul(y, 0.5)\n"
+	                "c = constant() {dtype=f32, shape=[3, 1], values=[10.0, 20.0, 30.0]}\ny = add(t, c)\n"
+	                "z = mul(y, 0.5)\n"
 	                "r = reshape(z) {shape=[-1]}\noutput r\noutput t\n");
 	GIVE(&b, "x", f32, x, 2, 3);
 	make(&b, NULL, 1);
@@ -98,7 +106,8 @@ TEST(exec_runs_views_literals_and_constants)
 
 TEST(exec_runs_nothing_for_no_rows)
 {
-	Bench b = bench("graph g\nsymbol T in [0, 9]\ninput x: f32[T, 4]\nparam w: f32[6, 4]\nparam n: f32[6]\ny = linear(x, w)\n"
+	Bench b = bench("graph g\nsymbol T in [0, 9]\ninput x: f32[T, 4]\nparam w: f32[6, 4]\nparam n: f32[6]\n"
+	                "y = linear(x, w)\n"
 	                "z = rms_norm(y, n) {eps=1e-06}\ns = sum(z) {axes=[0]}\noutput z\noutput s\n");
 	make(&b, "T=0", 1);
 	run(&b);
@@ -112,7 +121,8 @@ TEST(exec_runs_nothing_for_no_rows)
 TEST(exec_writes_in_place_without_touching_what_is_given)
 {
 	float x[4] = { 1, 2, 3, 4 };
-	Bench b = bench("graph g\ninput x: f32[4]\nh = narrow(x) {axis=0, start=1, length=2}\ns = narrow(x) {axis=0, start=0, length=2}\n"
+	Bench b = bench("graph g\ninput x: f32[4]\nh = narrow(x) {axis=0, start=1, length=2}\n"
+	                "s = narrow(x) {axis=0, start=0, length=2}\n"
 	                "w = copy_(h, s)\ny = neg(x)\noutput y\noutput w\n");
 	GIVE(&b, "x", f32, x, 4);
 	make(&b, NULL, 1);
@@ -130,7 +140,8 @@ TEST(exec_writes_in_place_without_touching_what_is_given)
 
 TEST(exec_refuses_to_write_an_expanded_view)
 {
-	Bench b = bench("graph g\ninput x: f32[1]\ninput s: f32[4]\ne = expand(x) {shape=[4]}\nw = copy_(e, s)\noutput w\n");
+	Bench b = bench("graph g\ninput x: f32[1]\ninput s: f32[4]\ne = expand(x) {shape=[4]}\nw = copy_(e, s)\n"
+	                "output w\n");
 	graft_plan_options o = { .struct_size = sizeof o, .random = true };
 	CHECK_INT(graft_plan_new(b.g, &o, NULL, &b.plan, &b.err), GRAFT_E_UNSUPPORTED);
 	CHECK_STR(b.err.path, "w");
@@ -141,7 +152,8 @@ TEST(exec_refuses_to_write_an_expanded_view)
 TEST(exec_takes_strided_inputs)
 {
 	float x[6] = { 1, 2, 3, 4, 5, 6 };
-	Bench b = bench("graph g\ninput x: f32[2, 3]\ny = neg(x)\nz = reshape(x) {shape=[6]}\noutput y\noutput z\noutput x\n");
+	Bench b = bench("graph g\ninput x: f32[2, 3]\ny = neg(x)\nz = reshape(x) {shape=[6]}\noutput y\noutput z\n"
+	                "output x\n");
 	graft_tensor t = { x + 5, (int64_t[]){ 2, 3 }, (int64_t[]){ -1, -2 }, 2, GRAFT_DTYPE_f32 };
 	CHECK_INT(graft_tensors_set(b.inputs, "x", &t, &b.err), 0);
 	make(&b, NULL, 1);
@@ -181,6 +193,61 @@ TEST(exec_names_the_node_whose_kernel_fails)
 	done(&b);
 }
 
+/* One plan with storage reused, one where every value keeps its place: the same bits. */
+typedef struct KeepAll { graft_graph *g; graft_plan *made; } KeepAll;
+
+static void make_keeping_all(Job *job, void *arg)
+{
+	KeepAll *k = arg;
+	graft_plan_options o = { .struct_size = sizeof o, .threads = 1, .random = true, .seed = 7 };
+	PlanSpec spec = plan_spec(job, &o, NULL);
+	spec.keep_all = true;
+	k->made = plan_release(plan_make(job, k->g, &spec));
+}
+
+static void random_graph(char *text, size_t size, uint32_t seed)
+{
+	static const char *const ops[] = {
+		"v%d = add(v%u, v%u)\n",
+		"v%d = mul(v%u, v%u)\n",
+		"v%d = transpose(v%u) {axis0=0, axis1=1}\n",
+		"v%d = copy_(v%u, v%u)\n",
+		"t%d = reshape(v%u) {shape=[8, 2]}\n",
+		"t%d = narrow(v%u) {axis=1, start=1, length=2}\n",
+	};
+	snprintf(text, size, "graph g\ninput v0: f32[4, 4]\n");
+	for (int i = 1; i < 40; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		unsigned a = (seed >> 8) % (unsigned)i, c = (seed >> 16) % (unsigned)i, op = (seed >> 24) % 6;
+		size_t n = strlen(text);
+		snprintf(text + n, size - n, ops[op], i, a, c);
+		n = strlen(text);
+		if (op >= 4)
+			snprintf(text + n, size - n, "m%d = mean(t%d)\nv%d = add(v%u, m%d)\n", i, i, i, c, i);
+	}
+	strcat(text, "output v39\noutput v20\noutput v5\n");
+}
+
+TEST(exec_reuse_of_storage_changes_no_bit)
+{
+	char text[8192];
+	for (uint32_t seed = 0; seed < 40; seed++) {
+		random_graph(text, sizeof text, seed);
+		Bench b = bench(text);
+		KeepAll k = { b.g, NULL };
+		make(&b, NULL, 1);
+		if (guarded(context_allocator(b.ctx), make_keeping_all, &k, &b.err) || graft_plan_run(k.made, &b.err))
+			test_fail(__FILE__, __LINE__, "%s", b.err.message);
+		CHECK_INT(graft_plan_peak(k.made), graft_plan_total(k.made));
+		run(&b);
+		run(&b);
+		for (const char *const *name = (const char *const[]){ "v39", "v20", "v5", NULL }; *name; name++)
+			CHECK(!memcmp(output(&b, *name)->data, graft_tensors_get(k.made->outputs, *name)->data, 64));
+		graft_plan_free(k.made);
+		done(&b);
+	}
+}
+
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static long allocations;
@@ -202,9 +269,11 @@ TEST(exec_allocates_nothing_once_it_has_run)
 	Bench b = { 0 };
 	CHECK_INT(graft_context_new(&mem, &b.ctx, &b.err), 0);
 	CHECK_INT(graft_tensors_new(b.ctx, &b.inputs, &b.err), 0);
-	b.g = parse(b.ctx, "graph g\nsymbol T in [1, 64]\ninput ids: i64[T]\nparam table: bf16[11, 32]\nparam w: bf16[48, 32]\n"
-	            "param n: bf16[24]\nx = embedding(table, ids)\np = linear(x, w)\na, r = split(p) {sizes=[24, 24]}\n"
-	            "q = rms_norm(a, n) {eps=1e-06}\nt = transpose(r) {axis0=0, axis1=1}\no = matmul(q, t)\ns = softmax(o)\noutput s\n");
+	b.g = parse(b.ctx, "graph g\nsymbol T in [1, 64]\ninput ids: i64[T]\nparam table: bf16[11, 32]\n"
+	            "param w: bf16[48, 32]\nparam n: bf16[24]\nx = embedding(table, ids)\np = linear(x, w)\n"
+	            "a, r = split(p) {sizes=[24, 24]}\n"
+	            "q = rms_norm(a, n) {eps=1e-06}\nt = transpose(r) {axis0=0, axis1=1}\no = matmul(q, t)\n"
+	            "s = softmax(o)\noutput s\n");
 	make(&b, "T=9", 2);
 	run(&b);
 	long before = allocations;
@@ -273,12 +342,15 @@ enum { MAX_SIDE = 300 };
 /* Small whole numbers: every order of the sums gives the same float. */
 static float small(int64_t i) { return (float)((i * 7919) % 9 - 4); }
 
-static void check_product(const Blas *blas, Pool *pool, int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b, bool accumulate)
+static void check_product(const Blas *blas, Pool *pool, int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b,
+                          bool accumulate)
 {
 	static float a[MAX_SIDE * MAX_SIDE], b[MAX_SIDE * MAX_SIDE], c[MAX_SIDE * MAX_SIDE];
 	for (int64_t i = 0; i < MAX_SIDE * MAX_SIDE; i++)
 		a[i] = small(i), b[i] = small(i + 3), c[i] = 1;
-	Product p = { m, n, k, a, trans_a ? 1 : k, trans_a ? m : 1, b, trans_b ? 1 : n, trans_b ? k : 1, c, n, accumulate };
+	Product p = { .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .ci = n, .accumulate = accumulate };
+	p.ai = trans_a ? 1 : k, p.ak = trans_a ? m : 1;
+	p.bk = trans_b ? 1 : n, p.bj = trans_b ? k : 1;
 	product_run(blas, pool, &p);
 	for (int64_t i = 0; i < m; i++)
 		for (int64_t j = 0; j < n; j++) {
@@ -286,8 +358,9 @@ static void check_product(const Blas *blas, Pool *pool, int64_t m, int64_t n, in
 			for (int64_t x = 0; x < k; x++)
 				sum += a[i * p.ai + x * p.ak] * b[x * p.bk + j * p.bj];
 			if (c[i * n + j] != sum)
-				test_fail(__FILE__, __LINE__, "%s %lldx%lldx%lld %d%d%d: [%lld, %lld] is %g, not %g", blas->sgemm ? "BLAS" : "plain",
-				          (long long)m, (long long)n, (long long)k, trans_a, trans_b, accumulate, (long long)i, (long long)j,
+				test_fail(__FILE__, __LINE__, "%s %lldx%lldx%lld %d%d%d: [%lld, %lld] is %g, not %g",
+				          blas->sgemm ? "BLAS" : "plain", (long long)m, (long long)n, (long long)k,
+				          trans_a, trans_b, accumulate, (long long)i, (long long)j,
 				          (double)c[i * n + j], (double)sum);
 		}
 	CHECK(m * n == MAX_SIDE * MAX_SIDE || c[m * n] == 1);
@@ -295,8 +368,10 @@ static void check_product(const Blas *blas, Pool *pool, int64_t m, int64_t n, in
 
 static void check_products(const Blas *blas, Pool *pool)
 {
-	static const int64_t sizes[][3] = { { 1, 1, 1 }, { 3, 5, 7 }, { 1, 200, 40 }, { 200, 1, 40 }, { 4, 4, 0 }, { 130, 70, 129 }, { 33, 290, 65 },
-	                                    { 290, 20, 3 }, { 0, 5, 5 }, { 5, 0, 5 } };
+	static const int64_t sizes[][3] = {
+		{ 1, 1, 1 }, { 3, 5, 7 }, { 1, 200, 40 }, { 200, 1, 40 }, { 4, 4, 0 }, { 130, 70, 129 },
+		{ 33, 290, 65 }, { 290, 20, 3 }, { 0, 5, 5 }, { 5, 0, 5 },
+	};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
 		for (int bits = 0; bits < 8; bits++)
 			check_product(blas, pool, sizes[i][0], sizes[i][1], sizes[i][2], bits & 1, bits & 2, bits & 4);
@@ -320,7 +395,8 @@ TEST(products_plain_and_with_blas)
 /* A stride of 0 is nothing BLAS has words for. */
 TEST(products_of_expanded_rows)
 {
-	Bench b = bench("graph g\ninput x: f32[1, 4]\ninput w: f32[5, 4]\ne = expand(x) {shape=[3, 4]}\ny = linear(e, w)\nz = linear(x, w)\n"
+	Bench b = bench("graph g\ninput x: f32[1, 4]\ninput w: f32[5, 4]\ne = expand(x) {shape=[3, 4]}\n"
+	                "y = linear(e, w)\nz = linear(x, w)\n"
 	                "output y\noutput z\n");
 	make(&b, NULL, 1);
 	run(&b);
@@ -332,7 +408,8 @@ TEST(products_of_expanded_rows)
 /* The bits of a result do not depend on how many threads there are. */
 TEST(exec_gives_the_same_bits_with_any_number_of_threads)
 {
-	static const char text[] = "graph g\ninput x: f32[40, 300]\nparam w: f32[700, 300]\nparam n: f32[700]\ny = linear(x, w)\n"
+	static const char text[] = "graph g\ninput x: f32[40, 300]\nparam w: f32[700, 300]\nparam n: f32[700]\n"
+	                           "y = linear(x, w)\n"
 	                           "z = rms_norm(y, n) {eps=1e-06}\noutput z\n";
 	Bench one = bench(text), three = bench(text);
 	make(&one, NULL, 1);
@@ -357,7 +434,8 @@ static uint64_t digest(const graft_tensor *t, size_t size)
 /* These numbers must never change, on any machine: people compare runs by them. */
 TEST(random_data_have_these_bits)
 {
-	Bench b = bench("graph g\ninput x: f32[1000]\nparam w: bf16[8, 100]\nparam n: f16[64]\ninput i: i64[9]\ninput t: bool[9]\n"
+	Bench b = bench("graph g\ninput x: f32[1000]\nparam w: bf16[8, 100]\nparam n: f16[64]\ninput i: i64[9]\n"
+	                "input t: bool[9]\n"
 	                "output x\noutput w\noutput n\noutput i\noutput t\n");
 	make(&b, NULL, 3);
 	run(&b);
@@ -371,8 +449,10 @@ TEST(random_data_have_these_bits)
 
 TEST(random_ids_stay_within_the_smallest_table)
 {
-	Bench b = bench("graph g\ninput ids: i32[2, 500]\ninput other: i64[500]\nparam big: f32[1000, 4]\nparam small: f32[3, 4]\n"
-	                "f = reshape(ids) {shape=[1000]}\nl = cast(f) {dtype=i64}\nx = embedding(big, ids)\ny = embedding(small, l)\n"
+	Bench b = bench("graph g\ninput ids: i32[2, 500]\ninput other: i64[500]\nparam big: f32[1000, 4]\n"
+	                "param small: f32[3, 4]\n"
+	                "f = reshape(ids) {shape=[1000]}\nl = cast(f) {dtype=i64}\nx = embedding(big, ids)\n"
+	                "y = embedding(small, l)\n"
 	                "output ids\noutput x\noutput y\noutput other\n");
 	make(&b, NULL, 1);
 	run(&b);
@@ -409,7 +489,7 @@ TEST(random_weights_keep_values_near_one)
 /* ---- packs ----------------------------------------------------------------------------------------------------- */
 
 #define DUAL                                                                                                           \
-	"graph g\ninput p: f32[5, 24]\nparam qw: f32[16]\nparam kw: f32[8]\nq, kv = split(p) {sizes=[16, 8]}\n"                    \
+	"graph g\ninput p: f32[5, 24]\nparam qw: f32[16]\nparam kw: f32[8]\nq, kv = split(p) {sizes=[16, 8]}\n"        \
 	"a, b = fused_mla_dual_rms_norm(q, qw, kv, kw) {q_eps=1e-06, kv_eps=1e-05}\noutput a\noutput b\n"
 
 static Bench with_pack(const char *text, const char *pack, const char *second)
@@ -467,9 +547,11 @@ TEST(exec_does_not_bind_a_kernel_that_fails_its_self_test)
 /* Rows whose elements lie apart are copied for a pack's kernel, and for none of graft's own. */
 TEST(exec_copies_what_a_packs_kernel_cannot_walk)
 {
-	static const char text[] = "graph g\ninput p: f32[16, 5]\ninput k: f32[5, 8]\nparam qw: f32[16]\nparam kw: f32[8]\n"
+	static const char text[] = "graph g\ninput p: f32[16, 5]\ninput k: f32[5, 8]\nparam qw: f32[16]\n"
+	                           "param kw: f32[8]\n"
 	                           "q = transpose(p) {axis0=0, axis1=1}\n"
-	                           "a, b = fused_mla_dual_rms_norm(q, qw, k, kw) {q_eps=1e-06, kv_eps=1e-05}\noutput a\noutput b\n";
+	                           "a, b = fused_mla_dual_rms_norm(q, qw, k, kw) {q_eps=1e-06, kv_eps=1e-05}\n"
+	                           "output a\noutput b\n";
 	Bench own = bench(text), b = with_pack(text, PACKS "good.so", NULL);
 	make(&own, NULL, 1);
 	make(&b, NULL, 1);
@@ -487,8 +569,8 @@ TEST(exec_copies_what_a_packs_kernel_cannot_walk)
 
 static graft_verify_result verify(const char *a, const char *b, double rtol, double atol)
 {
-	graft_verify_options o = { .struct_size = sizeof o, .run = { .struct_size = sizeof o.run, .random = true, .threads = 1 }, .rtol = rtol,
-	                           .atol = atol };
+	graft_verify_options o = { .struct_size = sizeof o, .rtol = rtol, .atol = atol };
+	o.run = (graft_plan_options){ .struct_size = sizeof o.run, .random = true, .threads = 1 };
 	graft_verify_result r;
 	graft_context *ctx;
 	graft_error err;
@@ -503,8 +585,9 @@ static graft_verify_result verify(const char *a, const char *b, double rtol, dou
 	return r;
 }
 
-#define CHAIN(scale) \
-	"graph g\ninput x: f32[8, 4]\nparam w: f32[4]\na = mul(x, x)\nb = mul(a, " scale ")\nc = rms_norm(b, w) {eps=1e-06}\nd = neg(a)\n" \
+#define CHAIN(scale)                                                                                                   \
+	"graph g\ninput x: f32[8, 4]\nparam w: f32[4]\na = mul(x, x)\nb = mul(a, " scale ")\n"                         \
+	"c = rms_norm(b, w) {eps=1e-06}\nd = neg(a)\n"                                                                 \
 	"output d\noutput c\noutput b\n"
 
 TEST(verify_agrees_with_itself)
