@@ -53,21 +53,24 @@ static bool goes_on(const Scan *s, const char *p)
 static const char *scan_number(const Scan *s, const char *start)
 {
 	const char *p = start + (*start == '-');
-	const char *exponent = NULL;
+	bool large = false;
 	if (is_digit(s, p) && *p == '0' && is_digit(s, p + 1))
 		bad(s, start, "a number does not start with 0 and another digit");
 	p = skip_digits(s, p);
 	if (p < s->end && *p == '.')
 		p = skip_digits(s, p + 1);
 	if (p < s->end && (*p == 'e' || *p == 'E')) {
-		exponent = p++;
-		p = skip_digits(s, p + (p < s->end && (*p == '+' || *p == '-')));
+		p++;
+		p += p < s->end && (*p == '+' || *p == '-');
+		const char *exponent = p;
+		p = skip_digits(s, p);
+		large = p - exponent > 2;     /* the digits before it are too few to reach the limit with less */
 	}
 	if (goes_on(s, p))
 		unexpected(s, p, "the end of a number");
 	if (p - start > JSON_NUMBER_MAX)
 		bad(s, start, "a number of %td characters; at most %d are read", p - start, JSON_NUMBER_MAX);
-	if (exponent && isinf(json_f64((Json){ s->t, start, NULL })))
+	if (large && isinf(json_f64((Json){ s->t, start, NULL })))
 		bad(s, start, "%.*s is beyond what a float can hold", (int)(p - start), start);
 	return p;
 }
