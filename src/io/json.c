@@ -1,7 +1,8 @@
 /* json.c - values of a checked text: opening them as cJSON trees, walking, reading, refusing.
  *
- * cJSON is used for structure and for the text of strings. Its numbers are not: they are doubles. It keeps one static record of its last
- * error, which nothing here reads; and since the text was checked, the only way left for it to fail is memory.
+ * cJSON is used for structure and for the text of strings. Its numbers are not: they are doubles. It keeps one static
+ * record of its last error, which nothing here reads; and since the text was checked, the only way left for it to fail
+ * is memory.
  */
 #include "json.h"
 #include "../ir/lex.h"
@@ -294,10 +295,11 @@ int64_t json_int(Json v, int64_t min, int64_t max)
 	int64_t i;
 	want(v, JSON_INT);
 	if (!read_int(v.text, v.at, &i))
-		json_fail(v, v.text->wrong, "%.*s is beyond 64 bits", (int)(json_skip_value(v.text, v.at) - v.at), v.at);
+		json_fail(v, v.text->wrong, "%.*s is beyond 64 bits",
+		          (int)(json_skip_value(v.text, v.at) - v.at), v.at);
 	if (i < min || i > max)
-		json_fail(v, v.text->wrong, "wanted an integer from %lld to %lld, found %lld", (long long)min, (long long)max,
-		          (long long)i);
+		json_fail(v, v.text->wrong, "wanted an integer from %lld to %lld, found %lld",
+		          (long long)min, (long long)max, (long long)i);
 	return i;
 }
 

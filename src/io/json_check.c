@@ -142,7 +142,8 @@ static const char *scan_string(const Scan *s, const char *start)
 		if (*p == '\\')
 			p = scan_escape(s, p);
 		else if ((unsigned char)*p < 0x20)
-			bad(s, p, "the control character 0x%02x in a string; write \\u%04x", (unsigned)*p, (unsigned)*p);
+			bad(s, p, "the control character 0x%02x in a string; write \\u%04x", (unsigned)*p,
+			    (unsigned)*p);
 		else
 			p = scan_utf8(s, p);
 	}
@@ -180,7 +181,7 @@ static const Key *find_twice(Key *keys, size_t n)
 	if (n <= FEW_KEYS) {
 		for (size_t i = 1; i < n; i++)
 			for (size_t j = 0; j < i; j++)
-				if (keys[i].size == keys[j].size && memcmp(keys[i].text, keys[j].text, keys[i].size) == 0)
+				if (compare(&keys[i], &keys[j]) == 0)
 					return &keys[i];
 		return NULL;
 	}

@@ -1,7 +1,8 @@
 /* json_read.c - native JSON to a graph; the format is specified in docs/format.md.
  *
- * The members of the document may stand in any order, so their places are taken first; then each array is walked, one element in memory
- * at a time. What fails below (a shape rule, the table of names) knows no place: it gets that of what was being read.
+ * The members of the document may stand in any order, so their places are taken first; then each array is walked, one
+ * element in memory at a time. What fails below (a shape rule, the table of names) knows no place: it gets that of
+ * what was being read.
  */
 #include "io.h"
 #include <assert.h>
@@ -98,8 +99,8 @@ static Dim read_dim(Reader *r, Json v, int64_t min)
 	if (json_kind(v) == JSON_INT)
 		return dim_const(json_int(v, min, INT64_MAX));
 	if (json_kind(v) != JSON_STRING)
-		json_fail(v, GRAFT_E_GRAPH, "wanted a size (an integer, or an expression in quotes like \"2*T + 1\"), found %s",
-		          json_kind_name(json_kind(v)));
+		json_fail(v, GRAFT_E_GRAPH, "wanted a size (an integer, or an expression in quotes like \"2*T + 1\"), "
+		          "found %s", json_kind_name(json_kind(v)));
 	const char *s = json_string(v), *end = s + strlen(s);
 	r->at = v;
 	Dim d = dim_parse(r->g, &s, end);
@@ -108,7 +109,8 @@ static Dim read_dim(Reader *r, Json v, int64_t min)
 	if (s != end)
 		json_fail(v, GRAFT_E_GRAPH, "wanted one expression, found '%s' behind it", s);
 	if (dim_is_const(d) && d.value < min)
-		json_fail(v, GRAFT_E_GRAPH, "wanted a size of at least %lld, found %lld", (long long)min, (long long)d.value);
+		json_fail(v, GRAFT_E_GRAPH, "wanted a size of at least %lld, found %lld", (long long)min,
+		          (long long)d.value);
 	return d;
 }
 
@@ -208,7 +210,8 @@ _Noreturn static void fail_attr(const Op *op, Json member)
 	for (uint32_t i = 0; i < op->n_attrs; i++)
 		names[i] = op->attrs[i].name;
 	if (!op->n_attrs)
-		json_fail_key(member, GRAFT_E_GRAPH, "no such attribute: '%s'; %s has none", json_key(member), op->name);
+		json_fail_key(member, GRAFT_E_GRAPH, "no such attribute: '%s'; %s has none", json_key(member),
+		              op->name);
 	json_fail_keys(member, json_key(member), names, op->n_attrs);
 }
 
@@ -306,8 +309,8 @@ _Noreturn static void fail_op(const Reader *r, Json v)
 	Nearest near = { json_string(v), NULL, NEAR + 1 };
 	for (int i = 0; i < OP_COUNT; i++)
 		consider(&near, op_table[i].name);
-	json_fail(v, GRAFT_E_GRAPH, "no such op: '%s'%s (a node of an op that graft does not know needs \"types\")", near.wanted,
-	          suggestion(r, &near));
+	json_fail(v, GRAFT_E_GRAPH, "no such op: '%s'%s (a node of an op that graft does not know needs \"types\")",
+	          near.wanted, suggestion(r, &near));
 }
 
 /* ---- nodes ---- */
@@ -326,9 +329,10 @@ static Value *read_operand(Reader *r, Json v)
 	switch (json_kind(v)) {
 	case JSON_STRING: return find_value(r, v);
 	case JSON_NULL: return NULL;
-	case JSON_ARRAY: json_fail(v, GRAFT_E_GRAPH, "wanted a value's name, a number, true, false or null; found an array");
+	case JSON_ARRAY: break;
 	default: return value_literal(r->g, read_free(r, v, 0));
 	}
+	json_fail(v, GRAFT_E_GRAPH, "wanted a value's name, a number, true, false or null; found an array");
 }
 
 static void read_operands(Reader *r, Json array, NodeSpec *spec)
@@ -421,8 +425,8 @@ static void read_symbol(Reader *r, const char *name, Json range)
 	if (json_there(min))
 		max = json_next(min);
 	if (!json_there(max) || json_there(json_next(max)))
-		json_fail(range, GRAFT_E_GRAPH, "wanted [least, largest], null as largest for no bound, found %zu elements",
-		          json_count(range));
+		json_fail(range, GRAFT_E_GRAPH, "wanted [least, largest], null as largest for no bound; found %zu "
+		          "elements", json_count(range));
 	int64_t least = json_int(min, INT64_MIN, INT64_MAX);
 	int64_t largest = json_kind(max) == JSON_NULL ? DIM_MAX : json_int(max, INT64_MIN, INT64_MAX);
 	r->at = range;
@@ -511,11 +515,12 @@ static void check_version(Reader *r, Json document)
 {
 	Json v = r->member[DOCUMENT_graft];
 	if (!json_there(v))
-		json_fail(document, GRAFT_E_GRAPH, "the key \"graft\" is missing; it holds the version of the format, %d", FORMAT_VERSION);
+		json_fail(document, GRAFT_E_GRAPH, "the key \"graft\" is missing; it holds the version of the "
+		          "format, %d", FORMAT_VERSION);
 	int64_t version = json_int(v, 1, INT64_MAX);
 	if (version != FORMAT_VERSION)
-		json_fail(v, GRAFT_E_UNSUPPORTED, "version %lld of the format; this graft reads version %d", (long long)version,
-		          FORMAT_VERSION);
+		json_fail(v, GRAFT_E_UNSUPPORTED, "version %lld of the format; this graft reads version %d",
+		          (long long)version, FORMAT_VERSION);
 }
 
 static void read_document(Job *job, void *arg)

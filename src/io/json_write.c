@@ -1,5 +1,5 @@
-/* json_write.c - a graph as native JSON: one line for each input, param and node, in the graph's order, what equals its default left out.
- * The bytes depend on the graph alone, so reading and writing again changes none. */
+/* json_write.c - a graph as native JSON: one line for each input, param and node, in the graph's order, what equals
+ * its default left out. The bytes depend on the graph alone, so reading and writing again changes none. */
 #include "io.h"
 #include <math.h>
 #include <string.h>

@@ -390,7 +390,7 @@ TEST(graphs_are_refused_with_a_place)
 		{ "{\"graft\": 1, \"name\": \"\"}", "g.json:1:22: $.name: a graph's name must not be empty" },
 		{ "{\"graft\": 1, \"weights\": \"\"}", "g.json:1:25: $.weights: the name of the weights' file must not be empty" },
 		{ "{\"graft\": 1, \"symbols\": {\"T\": [1]}}",
-		  "g.json:1:31: $.symbols.T: wanted [least, largest], null as largest for no bound, found 1 elements" },
+		  "g.json:1:31: $.symbols.T: wanted [least, largest], null as largest for no bound; found 1 elements" },
 		{ "{\"graft\": 1, \"symbols\": {\"T\": [1.0, 4]}}", "g.json:1:32: $.symbols.T[0]: wanted an integer, found a float" },
 		{ "{\"graft\": 1, \"symbols\": {\"T\": [5, 4]}}", "g.json:1:31: $.symbols.T: symbol T has the empty range [5, 4]" },
 		{ "{\"graft\": 1, \"symbols\": {\"2T\": [1, 4]}}",
