@@ -20,6 +20,7 @@ void file_commit(FileOut *f);
 void file_write(Job *job, const char *path, const char *data, size_t size);   /* all three */
 
 /* Native JSON (docs/format.md). */
+enum { FORMAT_VERSION = 1 };
 Graph *graph_parse_json(Job *job, graft_context *ctx, const char *text, size_t size, const char *file);
 void graph_print_json(Graph *g, Text *t);
 

@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#define FORMAT_VERSION 1
-
 enum {
 	MAX_NESTING = 64, MAX_UNKNOWN_ATTRS = 1024,   /* as in the notation */
 	NODE_MEMORY = 1 << 18                 /* what reading nodes may hold before it is given back */

@@ -248,7 +248,7 @@ static void put_symbols(Text *t, const Graph *g)
 
 static void put_head(Text *t, const Graph *g)
 {
-	text_puts(t, "{\n\"graft\": 1,\n\"name\": ");
+	text_printf(t, "{\n\"graft\": %d,\n\"name\": ", FORMAT_VERSION);
 	json_put_string(t, g->name);
 	if (g->weights) {
 		text_puts(t, ",\n\"weights\": ");

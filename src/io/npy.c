@@ -172,8 +172,8 @@ static graft_dtype read_dtype(const Header *h)
 	for (int i = 0; i < GRAFT_DTYPE_COUNT && order; i++)
 		if (!strcmp(s + 1, descr[i] + 1))
 			return (graft_dtype)i;
-	fail_data(h->out, NULL, "the .npy type '%s' is none that graft has; wanted one of <f2 <f4 <f8 <i2 <i4 <i8 |i1 |u1 "
-	          "|b1, or <V2 for bf16", s);
+	fail_data(h->out, NULL, "the .npy type '%s' is none that graft has; wanted one of <f2 <f4 <f8 <i2 <i4 <i8 |i1 "
+	          "|u1 |b1, or <V2 for bf16", s);
 }
 
 /* The part of the file name before ".npy". */

@@ -86,7 +86,8 @@ static void read_tensor(Reader *r, const char *key, Json object)
 		json_fail(json_need(object, "shape"), GRAFT_E_DATA, "more elements than memory can hold");
 	if (range.end - range.begin != bytes)
 		json_fail(json_need(object, "data_offsets"), GRAFT_E_DATA,
-		          "dtype and shape make %zu bytes, the offsets %llu", bytes, (unsigned long long)(range.end - range.begin));
+		          "dtype and shape make %zu bytes, the offsets %llu", bytes,
+		          (unsigned long long)(range.end - range.begin));
 	r->ranges = arena_grow(&r->out->arena->job->scratch, r->ranges, r->n, &r->cap, sizeof *r->ranges);
 	r->ranges[r->n++] = range;
 	entries_add(r->out, name, dtype, shape, rank, false, r->data + range.begin, bytes);
@@ -108,9 +109,9 @@ static void check_ranges(Reader *r)
 	for (size_t i = 0; i < r->n; i++) {
 		const Range *x = &r->ranges[i];
 		if (x->begin != at)
-			fail_data(r->out, x->name, "tensor '%s' begins at byte %llu of the data, the one before it ends "
-			          "at %llu: there must be no hole and no overlap", x->name, (unsigned long long)x->begin,
-			          (unsigned long long)at);
+			fail_data(r->out, x->name, "tensor '%s' begins at byte %llu of the data, the one before it "
+			          "ends at %llu: there must be no hole and no overlap", x->name,
+			          (unsigned long long)x->begin, (unsigned long long)at);
 		at = x->end;
 	}
 	if (at != r->size)
@@ -132,8 +133,8 @@ static size_t header_size(const Entries *e, Bytes file)
 		fail_data(e, NULL, "wanted a .safetensors or .npy file, found %zu bytes", file.size);
 	memcpy(&n, file.data, sizeof n);
 	if (n > MAX_HEADER || n > file.size - sizeof n || n == 0 || file.data[sizeof n] != '{')
-		fail_data(e, NULL, "wanted a .safetensors or .npy file; its first bytes say a header of %llu bytes in a "
-		          "file of %zu, which begins with '{' and has at most %d", (unsigned long long)n, file.size,
+		fail_data(e, NULL, "wanted a .safetensors or .npy file; its first bytes say a header of %llu bytes in "
+		          "a file of %zu, which begins with '{' and has at most %d", (unsigned long long)n, file.size,
 		          MAX_HEADER);
 	return (size_t)n;
 }
