@@ -6,6 +6,11 @@
 
 static bool solve(Match *m);
 
+static void copy_state(State *to, const State *from)
+{
+	memcpy(to, from, offsetof(State, goal) + (size_t)from->n_goals * sizeof *from->goal);
+}
+
 /* ---- why it does not fit ---- */
 
 static bool miss(Match *m, Miss why)
@@ -212,10 +217,11 @@ static bool take(Match *m, int line, const Term *t, Node *n)
 	bool swaps = t->n_in == 2 && n->n_in == 2 && (t->op->flags & COMMUTES);
 	if (!swaps)
 		return bind_args(m, t, n, false) && solve(m);
-	State before = m->s;
+	State before;
+	copy_state(&before, &m->s);
 	if (bind_args(m, t, n, false) && solve(m))
 		return true;
-	m->s = before;
+	copy_state(&m->s, &before);
 	return bind_args(m, t, n, true) && solve(m);
 }
 
@@ -229,14 +235,15 @@ static bool reach(Match *m, Goal g)
 {
 	if (g.line >= 0 && m->s.done[g.line])
 		return solve(m);
-	State before = m->s;
+	State before;
+	copy_state(&before, &m->s);
 	Node *def = g.value ? g.value->def : NULL;
 	for (const Term *t = first_term(m, g); t; t = t->other) {
 		if (!def)
 			miss(m, (Miss){ .code = "structure", .value = g.value, .term = t });
 		else if ((g.line >= 0 || g.value->index == 0) && take(m, g.line, t, def))
 			return true;
-		m->s = before;
+		copy_state(&m->s, &before);
 	}
 	if (g.line < 0 || !m->p->match[g.line].optional)
 		return false;
@@ -247,7 +254,8 @@ static bool reach(Match *m, Goal g)
 /* Down: some user of a bound operand, by one of the alternatives. */
 static bool go_down(Match *m, int line)
 {
-	State before = m->s;
+	State before;
+	copy_state(&before, &m->s);
 	for (const Term *t = m->p->match[line].term; t; t = t->other)
 		for (int i = 0; i < t->n_in; i++) {
 			if (t->in[i].kind != ARG_VALUE || !before.bound[t->in[i].name] || !before.value[t->in[i].name])
@@ -255,7 +263,7 @@ static bool go_down(Match *m, int line)
 			for (Use *u = before.value[t->in[i].name]->uses; u; u = u->next) {
 				if (u->node && take(m, line, t, u->node))
 					return true;
-				m->s = before;
+				copy_state(&m->s, &before);
 			}
 			break;
 		}
@@ -281,11 +289,12 @@ static int line_below(const Match *m)
 
 static bool attempt(Match *m, Node *candidate)
 {
-	State before = m->s;
+	State before;
+	copy_state(&before, &m->s);
 	for (const Term *t = m->p->match[m->p->join].term; t; t = t->other) {
 		if (take(m, m->p->join, t, candidate))
 			return true;
-		m->s = before;
+		copy_state(&m->s, &before);
 	}
 	return false;
 }
@@ -378,8 +387,10 @@ bool match_at(Match *m, const Pattern *p, Node *start)
 	m->p = p;
 	m->miss = (Miss){ 0 };
 	for (const Term *t = p->match[p->start].term; t; t = t->other) {
-		memset(&m->s, 0, sizeof m->s);
-		if (start->op == t->op && take(m, p->start, t, start))
+		if (start->op != t->op)
+			continue;
+		memset(&m->s, 0, offsetof(State, goal));
+		if (take(m, p->start, t, start))
 			return true;
 	}
 	assert(m->run->g->rewrites == rewrites && "a refused match changed the graph");

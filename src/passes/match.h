@@ -13,8 +13,8 @@ typedef struct State {
 	Attr attr[MAX_NAMES];
 	bool bound[MAX_NAMES], done[MAX_LINES];
 	Node *node[MAX_PLACES];
-	Goal goal[MAX_LINES + MAX_PLACES];
 	int n_goals, depth;                   /* depth: nodes that stand, optional ones not counted */
+	Goal goal[MAX_LINES + MAX_PLACES];    /* only the first n_goals mean anything, and are copied */
 } State;
 
 /* The deepest place where the pattern did not fit. */
