@@ -361,7 +361,7 @@ GRAFT_API const char *graft_plan_note(const graft_plan *p, size_t i);
 typedef struct graft_verify_options {
 	size_t struct_size;           /* sizeof(graft_verify_options) */
 	graft_plan_options run;
-	double rtol, atol;            /* negative: by dtype, see docs/cli.md */
+	double rtol, atol;            /* negative: by dtype, see docs/run.md */
 } graft_verify_options;
 
 typedef struct graft_verify_result {

@@ -1,10 +1,9 @@
 /* bind.c - from nodes to launches: which kernel, which operands, which attributes.
  *
- * Nodes are asked about one by one, with the strides their operands really have. A fused node that no kernel takes is lowered to the ops it
- * stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
+ * Nodes are asked about one by one, with the strides their operands really have. A fused node that no kernel takes is
+ * lowered to the ops it stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
  */
 #include "plan.h"
-#include "../kernels/cpu/cpu.h"
 #include "../passes/rule.h"
 #include <string.h>
 
@@ -30,7 +29,8 @@ static void report(Job *job, const Troubles *t)
 	Text text = { .arena = &job->scratch };
 	for (size_t i = 0; i < t->n; i++)
 		text_printf(&text, "%s%s (%s%s): %s", i ? "; " : "", t->v[i].op, t->v[i].first,
-		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "", t->v[i].reason);
+		            t->v[i].n > 1 ? arena_printf(text.arena, " and %u more", t->v[i].n - 1) : "",
+		            t->v[i].reason);
 	if (t->n)
 		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
 }
@@ -65,7 +65,7 @@ static int64_t row_distance(const graft_tensor *t)
 	return distance;
 }
 
-/* What the probe is asked: types, and distances between rows. A row that a pack's kernel could not walk would be copied for it. */
+/* What the probe is asked: types, and distances between rows. What a pack's kernel could not walk would be copied. */
 static Answer ask(graft_plan *p, const Target *target, const Node *n)
 {
 	Arena *a = &p->arena.job->scratch;
@@ -89,8 +89,8 @@ static bool is_builtin(const Answer *a)
 	return !strcmp(a->pack, "builtin");
 }
 
-/* A kernel must not read what it writes: a second operand in the storage that is written is copied. So is what a pack's kernel cannot
- * walk; graft's own walk everything. */
+/* A kernel must not read what it writes: a second operand in the storage that is written is copied. So is what a pack's
+ * kernel cannot walk; graft's own walk everything. */
 static bool needs_copy(const graft_plan *p, const Node *n, uint32_t i, uint32_t slot, bool builtin)
 {
 	bool writes = n->op->effect == WRITES;
@@ -121,6 +121,17 @@ static const int64_t *dims_list(graft_plan *p, const Attr *a, int32_t *n)
 	return list;
 }
 
+/* Values of a constant: integers, or the bits of doubles where the result is a float. */
+static const int64_t *values_list(graft_plan *p, const Node *n, const Attr *a, int32_t *count)
+{
+	bool real = dtype_is_float(n->out[0]->type.dtype);
+	int64_t *list = NEW_ARRAY(&p->arena, a->n, int64_t);
+	for (uint32_t i = 0; i < a->n; i++)
+		convert(real ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64, &list[(*count)++], 1,
+		        a->list[i].kind == ATTR_FLOAT ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64, &a->list[i].i, 1, 1);
+	return list;
+}
+
 static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
 {
 	uint32_t rank = n->n_in && n->in[0].value ? n->in[0].value->type.rank : 0;
@@ -132,14 +143,16 @@ static graft_attr bind_attr(graft_plan *p, const Node *n, const Attr *a)
 	case ATTR_FLOAT: to.f = a->f; break;
 	case ATTR_AXES: to.list = axes_list(p, a, rank, &to.n); break;
 	case ATTR_DIMS: to.list = dims_list(p, a, &to.n); break;
-	case ATTR_NONE: case ATTR_STRING: case ATTR_LIST: break;
+	case ATTR_LIST: to.list = values_list(p, n, a, &to.n); break;
+	case ATTR_NONE: case ATTR_STRING: break;
 	}
 	return to;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
-static Step *step_new(graft_plan *p, const char *label, const char *op, graft_launch_fn launch, uint32_t n_in, uint32_t n_out)
+static Step *step_new(graft_plan *p, const char *label, const char *op, graft_launch_fn launch, uint32_t n_in,
+                      uint32_t n_out)
 {
 	p->steps = arena_grow(&p->arena, p->steps, p->n_steps, &p->cap_steps, sizeof *p->steps);
 	Step *s = &p->steps[p->n_steps++];
@@ -181,8 +194,8 @@ static void provide_blas(graft_plan *p, const Node *n, bool builtin)
 {
 	bool multiplies = !builtin || !strcmp(n->op->family, "matmul") || !strcmp(n->op->family, "attention");
 	if (multiplies && !p->host.blas_sought && !host_need_blas(&p->host))
-		plan_note(p, "no BLAS is found (libopenblas.so.0, libblas.so.3), so matrix products run on a plain loop, which is slow; "
-		          "install libopenblas0");
+		plan_note(p, "no BLAS is found (libopenblas.so.0, libblas.so.3), so matrix products run on a plain "
+		          "loop, which is slow; install libopenblas0");
 }
 
 static void bind_node(graft_plan *p, const Target *target, const Node *n, Troubles *t)
@@ -260,8 +273,8 @@ void bind_nodes(graft_plan *p)
 		t = try_bind(p, target);
 		for (size_t i = 0; i < before.n; i++)
 			if (!still(&t, before.v[i].op))
-				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op, before.v[i].n,
-				          before.v[i].reason);
+				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op,
+				          before.v[i].n, before.v[i].reason);
 	}
 	report(p->arena.job, &t);
 }

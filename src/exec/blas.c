@@ -88,7 +88,7 @@ static void plain_product(const Product *p)
 
 /* ---- tiles ---- */
 
-/* How BLAS sees a matrix of rows x cols with these element strides; false when it has no words for it (rows that overlap). */
+/* How BLAS sees a matrix of rows x cols with these strides; false when it has no words for it (rows that overlap). */
 static bool as_blas(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride, int *trans, int *ld)
 {
 	bool swap = col_stride != 1 && cols > 1;
@@ -116,8 +116,8 @@ static void one_product(const Blas *b, const Product *p)
 	if (p->k <= 0) {
 		if (!p->accumulate)
 			clear(p);
-	} else if (b->sgemm && as_blas(p->m, p->k, p->ai, p->ak, &ta, &lda) && as_blas(p->k, p->n, p->bk, p->bj, &tb, &ldb) &&
-	           as_blas(p->m, p->n, p->ci, 1, &tc, &ldc)) {
+	} else if (b->sgemm && as_blas(p->m, p->k, p->ai, p->ak, &ta, &lda) &&
+	           as_blas(p->k, p->n, p->bk, p->bj, &tb, &ldb) && as_blas(p->m, p->n, p->ci, 1, &tc, &ldc)) {
 		b->sgemm(ROW_MAJOR, ta, tb, (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, lda, p->b, ldb,
 		         p->accumulate ? 1.0f : 0.0f, p->c, ldc);
 	} else {
@@ -125,11 +125,12 @@ static void one_product(const Blas *b, const Product *p)
 	}
 }
 
-/* Up to 16 pieces of at least 64 and at most 512. */
+/* Equal pieces: about 16, but then neither much shorter than 128 nor much longer than 512. */
 static int64_t tile_length(int64_t n)
 {
-	int64_t t = (n / 16 + 15) / 16 * 16;
-	return t < 64 ? 64 : t > 512 ? 512 : t;
+	int64_t most = n / 16 < 128 ? 128 : n / 16 > 512 ? 512 : n / 16;
+	int64_t pieces = n < most ? 1 : n / most;
+	return ((n - 1) / pieces / 16 + 1) * 16;
 }
 
 typedef struct Tiling { const Blas *blas; const Product *p; int64_t tm, tn, across; } Tiling;

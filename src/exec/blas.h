@@ -1,10 +1,10 @@
 /* blas.h - matrix products: OpenBLAS when it is there, a plain loop when not.
  *
- * How threads are used. A product is cut into tiles, our own threads share the tiles, and each tile is one single-threaded sgemm. Measured on
- * two cores against OpenBLAS's own threads: 128 x 7168 x 2048 takes 62 ms to its 72, 128 x 24576 x 1536 157 to its 158, 1 x 7168 x 2048 3.0 to
- * its 3.3. The tiles depend on the sizes alone, so a result has the same bits with any number of threads, and a
- * product inside a parallel loop needs no other rule. OpenBLAS's thread count is one number for the whole process, so it is
- * put to 1 while a plan runs and put back when it ends.
+ * How threads are used. A product is cut into tiles, our own threads share the tiles, and each tile is one
+ * single-threaded sgemm. Measured on two cores against OpenBLAS's own threads: 128 x 7168 x 2048 takes 62 ms to its 72,
+ * 128 x 24576 x 1536 157 to its 158, 1 x 7168 x 2048 3.0 to its 3.3. The tiles depend on the sizes alone, so a result
+ * has the same bits with any number of threads, and a product inside a parallel loop needs no other rule. OpenBLAS's
+ * thread count is one number for the whole process, so it is put to 1 while a plan runs and put back when it ends.
  */
 #ifndef GRAFT_BLAS_H
 #define GRAFT_BLAS_H

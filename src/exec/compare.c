@@ -1,8 +1,9 @@
 /* compare.c - how far two tensors are apart.
  *
- * Elements x of the first and y of the second agree when |x - y| <= atol + rtol * |x|. Where that is left to us both are the share below: rtol of the
- * element, atol of the largest magnitude in the first tensor, since an element near zero says little about a sum of large ones. Integers
- * and bools must then be equal. NaN agrees with NaN, an infinity with itself.
+ * Elements x of the first and y of the second agree when |x - y| <= atol + rtol * |x|. Where that is left to us both
+ * are the share below: rtol of the element, atol of the largest magnitude in the first tensor, since an element near
+ * zero says little about a sum of large ones. Integers and bools must then be equal. NaN agrees with NaN, an infinity
+ * with itself.
  */
 #include "compare.h"
 #include "../kernels/cpu/convert.h"
@@ -33,7 +34,8 @@ typedef struct Walk {
 static void walk_row(Walk *w, const char *a, const char *b)
 {
 	int32_t last = w->a->rank - 1;
-	int64_t n = last < 0 ? 1 : w->a->shape[last], sa = last < 0 ? 1 : w->a->stride[last], sb = last < 0 ? 1 : w->b->stride[last];
+	int64_t n = last < 0 ? 1 : w->a->shape[last];
+	int64_t sa = last < 0 ? 1 : w->a->stride[last], sb = last < 0 ? 1 : w->b->stride[last];
 	int64_t each = (int64_t)graft_dtype_size((graft_dtype)w->a->dtype);
 	for (int64_t i = 0; i < n; i += RUN)
 		w->piece(w, a + i * sa * each, sa, b + i * sb * each, sb, n - i < RUN ? n - i : RUN);
@@ -95,9 +97,11 @@ static void compare_integers(Walk *w, const char *a, int64_t sa, const char *b, 
 	int64_t x[RUN], y[RUN];
 	load_i64(x, w->a->dtype, a, sa, n);
 	load_i64(y, w->b->dtype, b, sb, n);
-	for (int64_t i = 0; i < n; i++)
-		if (x[i] != y[i])
-			apart(w, (double)(x[i] > y[i] ? (uint64_t)x[i] - (uint64_t)y[i] : (uint64_t)y[i] - (uint64_t)x[i]), (double)x[i]);
+	for (int64_t i = 0; i < n; i++) {
+		uint64_t up = (uint64_t)x[i] - (uint64_t)y[i];
+		if (up)
+			apart(w, (double)(x[i] > y[i] ? up : 0 - up), (double)x[i]);
+	}
 }
 
 Difference tensors_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol)

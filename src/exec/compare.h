@@ -6,7 +6,7 @@
 
 typedef struct Difference {
 	bool same;
-	double abs, rel;                      /* rel: abs in relation to the largest magnitude among the finite elements of the first */
+	double abs, rel;                      /* rel: abs over the largest finite magnitude of the first */
 } Difference;
 
 /* Two tensors of one dtype and shape, any strides. rtol or atol negative: by dtype, see compare.c. */

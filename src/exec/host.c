@@ -3,13 +3,14 @@
 
 enum { LINE = 64 };
 
-static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg)
+static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end),
+                          void *arg)
 {
 	pool_run(((Host *)self)->pool, n, grain, body, arg);
 }
 
-static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk,
-                       int64_t bj, float *c, int64_t ci, int accumulate)
+static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
+                       const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate)
 {
 	const Host *h = self;
 	product_run(&h->blas, h->pool, &(Product){ m, n, k, a, ai, ak, b, bk, bj, c, ci, accumulate });
@@ -22,8 +23,17 @@ static size_t block_start(const ScratchBlock *b)
 	return sizeof *b + (LINE - start % LINE) % LINE;
 }
 
+/* A block for a piece that none has room for. Blocks that this launch has not touched are too small for it, and go. */
 static ScratchBlock *block_new(Host *h, size_t room)
 {
+	for (ScratchBlock **link = &h->blocks, *b = *link; b; b = *link) {
+		if (b->used > block_start(b)) {
+			link = &b->next;
+			continue;
+		}
+		*link = b->next;
+		h->mem->resize(h->mem->user, b, b->size, 0);
+	}
 	size_t size = room + sizeof(ScratchBlock) + LINE;
 	ScratchBlock *b = h->mem->resize(h->mem->user, NULL, 0, size);
 	if (!b)
@@ -41,8 +51,9 @@ static void *host_scratch(void *self, size_t bytes)
 	bytes = bytes ? (bytes + (LINE - 1)) / LINE * LINE : LINE;
 	pthread_mutex_lock(&h->lock);
 	ScratchBlock *b = h->blocks;
-	if (!b || b->size - b->used < bytes)
-		b = block_new(h, bytes);
+	while (b && b->size - b->used < bytes)
+		b = b->next;
+	b = b ? b : block_new(h, bytes);
 	char *p = b ? (char *)b + b->used : NULL;
 	if (b)
 		b->used += bytes;
@@ -50,33 +61,20 @@ static void *host_scratch(void *self, size_t bytes)
 	return p;
 }
 
-static void free_blocks(Host *h)
-{
-	while (h->blocks) {
-		ScratchBlock *b = h->blocks;
-		h->blocks = b->next;
-		h->mem->resize(h->mem->user, b, b->size, 0);
-	}
-}
-
-/* Several blocks become one that would have been enough; where there is no memory for it, the next launch starts with none. */
 void host_launched(Host *h)
 {
-	size_t total = 0;
-	if (h->blocks && h->blocks->next) {
-		for (const ScratchBlock *b = h->blocks; b; b = b->next)
-			total += b->size;
-		free_blocks(h);
-		block_new(h, total);
-	}
-	if (h->blocks)
-		h->blocks->used = block_start(h->blocks);
+	for (ScratchBlock *b = h->blocks; b; b = b->next)
+		b->used = block_start(b);
 }
 
 static void host_close(void *host)
 {
 	Host *h = host;
-	free_blocks(h);
+	while (h->blocks) {
+		ScratchBlock *b = h->blocks;
+		h->blocks = b->next;
+		h->mem->resize(h->mem->user, b, b->size, 0);
+	}
 	pthread_mutex_destroy(&h->lock);
 }
 

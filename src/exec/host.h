@@ -6,7 +6,8 @@
 #include <graft/plugin.h>
 #include <pthread.h>
 
-/* Scratch memory: pieces are cut from blocks; blocks stay from launch to launch, joined into one, so that a plan that ran once allocates no more. */
+/* Scratch memory: pieces are cut from blocks, which stay from launch to launch, so that a plan that ran a while
+ * allocates no more. */
 typedef struct ScratchBlock { struct ScratchBlock *next; size_t size, used; } ScratchBlock;
 
 typedef struct Host {
@@ -20,7 +21,7 @@ typedef struct Host {
 } Host;
 
 void host_open(Host *h, Arena *a, int threads);       /* ends with the arena; h must not move */
-bool host_need_blas(Host *h);                          /* looks for a BLAS, once; false: there is none, products run on a plain loop */
+bool host_need_blas(Host *h);                         /* looks for a BLAS, once; false: products run on a plain loop */
 void host_launched(Host *h);                          /* takes back the scratch memory of a launch */
 
 #endif

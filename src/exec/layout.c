@@ -1,10 +1,9 @@
 /* layout.c - where each value lives: strides, and whose storage it shares.
  *
- * A view shares its operand's storage with strides of its own. What a graph writes in place is never the caller's: an input or a param that is
- * written is copied first, each run, and the copy is written.
+ * A view shares its operand's storage with strides of its own. What a graph writes in place is never the caller's: an
+ * input or a param that is written is copied first, each run, and the copy is written.
  */
 #include "plan.h"
-#include "../kernels/cpu/convert.h"
 #include <assert.h>
 #include <string.h>
 
@@ -35,7 +34,8 @@ _Noreturn static void too_large(graft_plan *p, const char *name, const Type *typ
 {
 	Text t = { .arena = &p->arena.job->scratch };
 	type_print(&t, type);
-	fail_at(p->arena.job, GRAFT_E_DATA, name, "%s is %s, which is more than memory can address; give smaller sizes", name, t.text);
+	fail_at(p->arena.job, GRAFT_E_DATA, name, "%s is %s, which is more than memory can address; give smaller sizes",
+	        name, t.text);
 }
 
 graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size)
@@ -92,8 +92,9 @@ static bool strides_fit(const graft_tensor *t)
 {
 	int64_t reach = 0, span;
 	for (int32_t i = 0; i < t->rank; i++)
-		if (t->shape[i] > 1 && (t->stride[i] == INT64_MIN || __builtin_mul_overflow(t->shape[i] - 1, t->stride[i], &span) ||
-		                        __builtin_add_overflow(reach, span < 0 ? -span : span, &reach)))
+		if (t->shape[i] > 1 &&
+		    (t->stride[i] == INT64_MIN || __builtin_mul_overflow(t->shape[i] - 1, t->stride[i], &span) ||
+		     __builtin_add_overflow(reach, span < 0 ? -span : span, &reach)))
 			return false;
 	return reach <= PTRDIFF_MAX / 8;
 }
@@ -104,8 +105,8 @@ static void check_given(graft_plan *p, const Value *v, const graft_tensor *t)
 	if (!bytes_of(t->shape, (uint32_t)t->rank, v->type.dtype, &size))
 		too_large(p, v->name, &v->type);
 	if (!strides_fit(t))
-		fail_at(p->arena.job, GRAFT_E_DATA, v->name, "%s %s is given with strides beyond what memory can address", given_kind(v),
-		        v->name);
+		fail_at(p->arena.job, GRAFT_E_DATA, v->name,
+		        "%s %s is given with strides beyond what memory can address", given_kind(v), v->name);
 	if (size && !t->data)
 		fail_at(p->arena.job, GRAFT_E_DATA, v->name, "%s %s is given without data", given_kind(v), v->name);
 }
@@ -120,16 +121,7 @@ void layout_given(graft_plan *p)
 	}
 }
 
-/* ---- literals and constants -------------------------------------------------------------------------------- */
-
-static void put_literal(const Attr *a, int dtype, void *to, int64_t n)
-{
-	if (a->kind == ATTR_FLOAT)
-		convert(dtype, to, 1, GRAFT_DTYPE_f64, &a->f, 0, n);
-	else
-		convert(dtype, to, 1, GRAFT_DTYPE_i64, &a->i, 0, n);
-}
-
+/* A literal is a tensor of one element that never changes. */
 uint32_t layout_operand(graft_plan *p, const Value *v)
 {
 	if (!v)
@@ -137,33 +129,18 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 	if (v->kind == VALUE_LITERAL && p->slot_of[v->id] == NO_SLOT) {
 		size_t size;
 		graft_tensor t = tensor_of(p, "a literal", &v->type, &size);
+		const Attr *a = &v->literal;
 		t.data = arena_alloc(&p->arena, size);
-		put_literal(&v->literal, t.dtype, t.data, 1);
+		convert(t.dtype, t.data, 1, a->kind == ATTR_FLOAT ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64,
+		        a->kind == ATTR_FLOAT ? (const void *)&a->f : &a->i, 1, 1);
 		p->slot_of[v->id] = slot_given(p, &t);
 	}
 	return p->slot_of[v->id];
 }
 
-/* The values of a constant never change, so they are made once; one that the graph writes to is copied each run. */
-static void layout_constant(graft_plan *p, const Node *n)
-{
-	const Attr *values = node_attr_named(n, "values");
-	size_t size;
-	graft_tensor t = tensor_of(p, n->out[0]->name, &n->out[0]->type, &size);
-	char *data = t.data = plan_block(&p->arena, size);
-	size_t each = graft_dtype_size(n->out[0]->type.dtype);
-	int64_t count = tensor_size(&t);
-	if (values->n == 1)
-		put_literal(&values->list[0], t.dtype, data, count);
-	for (int64_t i = 0; values->n != 1 && i < count; i++)
-		put_literal(&values->list[i], t.dtype, data + (size_t)i * each, 1);
-	uint32_t slot = slot_given(p, &t);
-	p->slot_of[n->out[0]->id] = alias_written(p->alias, n->out[0]) ? bind_copy(p, slot, n->out[0]->name) : slot;
-}
-
 /* ---- views ------------------------------------------------------------------------------------------------- */
 
-/* A view of x that is not empty: strides of y, and how many elements its first one lies behind that of x. Shapes have been inferred. */
+/* A view of x that is not empty: strides of y, and how many elements its first one lies behind that of x. */
 typedef struct View {
 	const Node *node;
 	const graft_tensor *x, *y;
@@ -246,8 +223,9 @@ static void view_expand(View *v)
 static void view_unsqueeze(View *v)
 {
 	uint32_t axis = axis_of(node_attr(v->node, 0), (uint32_t)v->y->rank), from = 0;
+	int64_t beside = axis < (uint32_t)v->x->rank ? v->x->stride[axis] * v->x->shape[axis] : 1;
 	for (uint32_t i = 0; i < (uint32_t)v->y->rank; i++)
-		v->stride[i] = i != axis ? v->x->stride[from++] : from < (uint32_t)v->x->rank ? v->x->stride[from] * v->x->shape[from] : 1;
+		v->stride[i] = i == axis ? beside : v->x->stride[from++];
 }
 
 static void view_squeeze(View *v)
@@ -328,8 +306,9 @@ static void check_writable(graft_plan *p, const Node *n)
 	const graft_tensor *x = &p->slots[p->slot_of[n->in[0].value->id]].tensor;
 	for (int32_t i = 0; i < x->rank; i++)
 		if (x->shape[i] > 1 && !x->stride[i])
-			fail_at(p->arena.job, GRAFT_E_UNSUPPORTED, node_label(n), "%s writes %s, an expanded view in which several elements are one "
-			        "place in memory; clone it first", n->name, n->in[0].value->name);
+			fail_at(p->arena.job, GRAFT_E_UNSUPPORTED, node_label(n),
+			        "%s writes %s, an expanded view in which several elements are one place in memory; "
+			        "clone it first", n->name, n->in[0].value->name);
 }
 
 bool layout_node(graft_plan *p, const Node *n)
@@ -338,9 +317,6 @@ bool layout_node(graft_plan *p, const Node *n)
 	if (n->op->effect == WRITES) {
 		check_writable(p, n);
 		p->slot_of[n->out[0]->id] = p->slot_of[n->in[0].value->id];
-	} else if (op_code(n->op) == OP_constant) {
-		layout_constant(p, n);
-		computes = false;
 	} else if (n->op->effect == PURE) {
 		for (uint32_t i = 0; i < n->n_out; i++)
 			p->slot_of[n->out[i]->id] = slot_dense(p, n->out[i]->name, &n->out[i]->type);

@@ -79,8 +79,8 @@ void graft_plan_free(graft_plan *p)
 void options_read(Job *job, void *to, size_t size, const void *from, size_t found)
 {
 	if (found < sizeof(size_t) || found > size)
-		fail(job, GRAFT_E_USAGE, "the options say they have %zu bytes, wanted at most %zu; set struct_size to sizeof the struct, and "
-		     "use the header of this library", found, size);
+		fail(job, GRAFT_E_USAGE, "the options say they have %zu bytes, wanted at most %zu; set struct_size to "
+		     "sizeof the struct, and use the header of this library", found, size);
 	memset(to, 0, size);
 	memcpy(to, from, found);
 }
@@ -91,7 +91,8 @@ PlanSpec plan_spec(Job *job, const graft_plan_options *options, const graft_tens
 	if (options)
 		options_read(job, &spec.options, sizeof spec.options, options, options->struct_size);
 	if (spec.options.threads < 0 || spec.options.threads > MAX_THREADS)
-		fail(job, GRAFT_E_USAGE, "threads is %d, wanted 0 (one per core) to %d", spec.options.threads, MAX_THREADS);
+		fail(job, GRAFT_E_USAGE, "threads is %d, wanted 0 (one per core) to %d", spec.options.threads,
+		     MAX_THREADS);
 	return spec;
 }
 
@@ -175,7 +176,8 @@ static void new_body(Job *job, void *arg)
 	a->made = plan_release(plan_make(job, a->g, &spec));
 }
 
-graft_status graft_plan_new(graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs, graft_plan **out, graft_error *err)
+graft_status graft_plan_new(graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs,
+                            graft_plan **out, graft_error *err)
 {
 	NewArgs a = { g, options, inputs, NULL };
 	graft_status status = guarded(context_allocator(g->g.ctx), new_body, &a, err);

@@ -2,7 +2,7 @@
  *
  *   graph ── symbols.c ──> the same graph, every size a number
  *         ── supply.c ───> data for its inputs and params: given, from the weights file, or random
- *         ── layout.c ───> a Slot per value: strides, and which Store it lives in; views share their operand's
+ *         ── layout.c ───> a Slot per value: strides, and the Store it lives in, a view's being its operand's
  *         ── bind.c ─────> a Step per node that computes: its kernel and attributes
  *         ── storage.c ──> a place for each Store: one buffer, reused where lifetimes allow
  *
@@ -19,7 +19,7 @@
 /* One piece of memory, that the value it was made for and all its views share. */
 typedef enum StoreKind {
 	STORE_BUFFER,                         /* a place in the plan's buffer */
-	STORE_GIVEN                           /* memory that is there already: a caller's, a weights file's, the plan's own constants */
+	STORE_GIVEN                           /* memory that is there already: given, mapped, a literal */
 } StoreKind;
 
 typedef struct Store {
@@ -56,8 +56,8 @@ typedef struct Step {
 typedef struct PlanSpec {
 	graft_plan_options options;
 	const graft_tensors *inputs;          /* may be NULL */
-	const graft_plan *like;               /* random tensors are borrowed from this plan where name, type and shape agree; NULL: none */
-	bool keep_all;                        /* no storage is reused, so that every value can be looked at afterwards */
+	const graft_plan *like;               /* random tensors are this plan's where name and type agree; NULL: none */
+	bool keep_all;                        /* no storage is reused: every value can be looked at afterwards */
 } PlanSpec;
 
 struct graft_plan {
@@ -70,7 +70,7 @@ struct graft_plan {
 	graft_tensors *weights;               /* of the graph's weights file; NULL: none */
 	const graft_tensor **given;           /* data for each input, then each param */
 	bool *random;                         /* by the same: it was filled by us */
-	const char *weights_trouble;          /* why the weights file has none; NULL: it has, or there is no such file */
+	const char *weights_trouble;          /* why the weights file cannot be read; NULL: it can, or there is none */
 	Slot *slots;                          /* by value, then those of copies that only the plan knows */
 	uint32_t *slot_of;                    /* by Value.id; NO_SLOT: none */
 	size_t n_slots, cap_slots;
@@ -91,14 +91,14 @@ struct graft_plan {
 /* plan.c */
 graft_plan *plan_make(Job *job, graft_graph *g, const PlanSpec *spec);       /* the job's until plan_release */
 graft_plan *plan_release(graft_plan *p);
-PlanSpec plan_spec(Job *job, const graft_plan_options *options, const graft_tensors *inputs);   /* checks what it was given */
-void options_read(Job *job, void *to, size_t size, const void *from, size_t found);         /* a struct that begins with its size */
+PlanSpec plan_spec(Job *job, const graft_plan_options *options, const graft_tensors *inputs);   /* checks them */
+void options_read(Job *job, void *to, size_t size, const void *from, size_t found);   /* from begins with its size */
 void plan_note(graft_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void *plan_block(Arena *a, size_t size);      /* memory that is not cleared, 64-byte aligned, until the arena's end */
 const Slot *plan_slot(const graft_plan *p, const Value *v);                  /* v of p->g; NULL: it has none */
 
-/* symbols.c: a copy of g (graph_free) with every symbol replaced by the value that `bind` and the shapes of what is given say. `given` holds a tensor, or NULL, for each
- * input, then each param. */
+/* symbols.c: a copy of g (graph_free) with every symbol replaced by the value that `bind` and the shapes of what is
+ * given say. `given` holds a tensor, or NULL, for each input, then each param. */
 Graph *symbols_bind(Job *job, Graph *g, const char *const *bind, const graft_tensor *const *given);
 
 /* supply.c */
@@ -114,17 +114,18 @@ const Purpose *random_purposes(const Graph *g, Arena *into);
 void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Purpose *purposes);
 
 /* layout.c */
-graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size);   /* dense, without data; fails when it is too large */
+graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size);   /* dense, no data yet */
 uint32_t slot_dense(graft_plan *p, const char *name, const Type *type);      /* in a store of its own in the buffer */
-void layout_given(graft_plan *p);             /* slots for inputs and params; a step copies those that the graph writes to */
+void layout_given(graft_plan *p);             /* slots for inputs and params; those that the graph writes are copied */
 uint32_t layout_operand(graft_plan *p, const Value *v);       /* v's slot; a literal gets one */
-bool layout_node(graft_plan *p, const Node *n);               /* slots for its results; false: nothing is left to compute */
+bool layout_node(graft_plan *p, const Node *n);       /* slots for its results; false: nothing is left to compute */
 Type layout_type(graft_plan *p, const graft_tensor *t);
 
 /* bind.c */
-void bind_refuse_unknown(Job *job, const Graph *g);           /* fails with GRAFT_E_UNSUPPORTED naming all unknown ops */
-void bind_nodes(graft_plan *p);               /* slots and steps for everything; fails with GRAFT_E_UNSUPPORTED naming all that cannot run */
-uint32_t bind_copy(graft_plan *p, uint32_t from, const char *label);         /* a dense copy of a slot, and the step that makes it */
+/* Fail with GRAFT_E_UNSUPPORTED, naming every op that cannot run. */
+void bind_refuse_unknown(Job *job, const Graph *g);
+void bind_nodes(graft_plan *p);               /* slots and steps for everything */
+uint32_t bind_copy(graft_plan *p, uint32_t from, const char *label);    /* a dense copy, and the step that makes it */
 
 /* storage.c */
 void storage_place(graft_plan *p);            /* lifetimes, places, peak and total */

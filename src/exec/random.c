@@ -1,5 +1,5 @@
-/* random.c - numbers for tensors that nobody gave: from the tensor's name, the seed and the element's index alone, so they are the same on every
- * machine and with any number of threads.
+/* random.c - numbers for tensors that nobody gave: from the tensor's name, the seed and the element's index alone, so
+ * they are the same on every machine and with any number of threads.
  *
  * What they are like follows from what the graph does with them, so that values keep the size of 1 through any depth:
  *
@@ -11,7 +11,6 @@
  *   inputs, tables          variance 1
  */
 #include "plan.h"
-#include "../kernels/cpu/convert.h"
 #include <math.h>
 #include <string.h>
 
@@ -36,7 +35,8 @@ static void join(Purpose *to, Purpose from)
 
 static int64_t size_from_end(const Value *v, uint32_t back)
 {
-	return v->type.rank >= back ? v->type.dims[v->type.rank - back].value : v->type.rank ? v->type.dims[0].value : 1;
+	uint32_t rank = v->type.rank;
+	return rank ? v->type.dims[rank < back ? 0 : rank - back].value : 1;
 }
 
 /* What one node makes of its operand i; through views, casts and copies it is what their results are for. */
@@ -59,7 +59,8 @@ static Purpose use_purpose(const Purpose *of, const Node *n, uint32_t i)
 	default:
 		break;
 	}
-	bool passes = n->op->effect == VIEW || n->op->effect == MAYBE_VIEW || op_code(n->op) == OP_cast || op_code(n->op) == OP_clone;
+	bool passes = n->op->effect == VIEW || n->op->effect == MAYBE_VIEW || op_code(n->op) == OP_cast ||
+	              op_code(n->op) == OP_clone;
 	for (uint32_t o = 0; passes && o < n->n_out; o++)
 		join(&p, of[n->out[o]->id]);
 	return p;
@@ -105,8 +106,8 @@ static uint64_t number(const Fill *f, int64_t i)
 	return mix(f->key + ((uint64_t)i + 1) * 0x9e3779b97f4a7c15u);
 }
 
-/* u is a multiple of 2^-24, so it and its product with the scale, rounded once, have the same bits everywhere. The offset is 0, or 1 with a scale
- * that is a power of two: then the sum is exact. */
+/* u is a multiple of 2^-24, so it and its product with the scale, rounded once, have the same bits everywhere. The
+ * offset is 0, or 1 with a scale that is a power of two: then the sum is exact. */
 static float float_of(const Fill *f, int64_t i)
 {
 	double u = (double)(2 * (int64_t)(number(f, i) >> 40) + 1 - ((int64_t)1 << 24)) * 0x1p-24;
@@ -143,7 +144,7 @@ static bool is_vector(const graft_tensor *t)
 	return !t->rank;
 }
 
-/* sqrt and division are exact to the last bit everywhere. A uniform number of variance 1 has an amplitude of sqrt(3). */
+/* sqrt and division are exact to the last bit everywhere. Uniform numbers of variance 1 reach to sqrt(3). */
 static void choose_floats(Fill *f, const Value *v, Purpose p)
 {
 	int64_t last = f->t->rank ? f->t->shape[f->t->rank - 1] : 1;
@@ -166,7 +167,7 @@ void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Pur
 	if (t->dtype == GRAFT_DTYPE_bool)
 		f.bound = 2;
 	else if (!dtype_is_float((graft_dtype)t->dtype))
-		f.bound = purpose.ids > 0 && purpose.ids < INT32_MAX ? (uint64_t)purpose.ids : purpose.ids ? INT32_MAX : SMALL_INTEGERS;
+		f.bound = !purpose.ids ? SMALL_INTEGERS : purpose.ids < INT32_MAX ? (uint64_t)purpose.ids : INT32_MAX;
 	else
 		choose_floats(&f, v, purpose);
 	pool_run(p->host.pool, tensor_size(t), 1 << 16, fill_range, &f);

@@ -6,7 +6,8 @@ static bool is_failure(int status)
 	return status > GRAFT_OK && status <= GRAFT_E_EXEC;
 }
 
-/* Runs on the caller's thread and throws nothing: what the process shares must be put back first. Returns the step that failed; NULL: none. */
+/* Runs on the caller's thread and throws nothing: what the process shares must be put back first. Returns the step that
+ * failed; NULL: none. */
 static const Step *launch_all(graft_plan *p, int *status)
 {
 	const Step *failed = NULL;

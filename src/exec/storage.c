@@ -1,7 +1,7 @@
 /* storage.c - lifetimes, and places in one buffer.
  *
- * Walks the steps: a store gets the free gap that fits best when it is first written, and gives it back after the step that touches it last.
- * What an output lives in has its place behind all that, and keeps it.
+ * Walks the steps: a store gets the free gap that fits best when it is first written, and gives it back after the step
+ * that touches it last. What an output lives in has its place behind all that, and keeps it.
  */
 #include "plan.h"
 #include <string.h>
@@ -21,7 +21,8 @@ static size_t lines(size_t size)
 static void add(graft_plan *p, size_t *sum, size_t size)
 {
 	if (__builtin_add_overflow(*sum, size, sum) || *sum > PTRDIFF_MAX - LINE)
-		fail(p->arena.job, GRAFT_E_DATA, "the values together are more than memory can address; give smaller sizes");
+		fail(p->arena.job, GRAFT_E_DATA,
+		     "the values together are more than memory can address; give smaller sizes");
 }
 
 /* ---- lifetimes --------------------------------------------------------------------------------------------- */

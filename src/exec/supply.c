@@ -1,6 +1,6 @@
 /* supply.c - data for inputs and params: what the caller gives, then the graph's weights file, then random numbers.
  *
- * Tensors are borrowed, never copied; random ones are the plan's, or borrowed from the plan that this one is to be like.
+ * Tensors are borrowed, never copied; random ones are the plan's, or those of the plan that this one is to be like.
  */
 #include "plan.h"
 #include <string.h>
@@ -42,7 +42,8 @@ static bool path_is_below(const char *path)
 static const char *weights_path(graft_plan *p, const Graph *g)
 {
 	const char *slash = g->file ? strrchr(g->file, '/') : NULL;
-	return arena_printf(&p->arena, "%.*s%s", slash ? (int)(slash - g->file + 1) : 0, slash ? g->file : "", g->weights);
+	return arena_printf(&p->arena, "%.*s%s", slash ? (int)(slash - g->file + 1) : 0, slash ? g->file : "",
+	                    g->weights);
 }
 
 /* A file that cannot be read is no error yet: its tensors may all be given. One that is damaged is. */
@@ -53,7 +54,8 @@ static void load_weights(graft_plan *p, const Graph *g)
 	if (!g->weights)
 		return;
 	if (!path_is_below(g->weights))
-		fail(job, GRAFT_E_DATA, "the graph's weights file '%s' lies outside the folder of the graph; give its tensors with the inputs",
+		fail(job, GRAFT_E_DATA,
+		     "the graph's weights file '%s' lies outside the graph's folder; give its tensors as inputs",
 		     g->weights);
 	if (graft_tensors_new(p->ctx, &p->weights, &err))
 		fail_again(job, &err);

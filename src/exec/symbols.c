@@ -1,7 +1,7 @@
 /* symbols.c - values for symbols, from --bind and from the shapes of what is given.
  *
- * Each value remembers who said it, so that two sources that contradict are both named. A shape is asked as long as one more symbol follows
- * from it: h[T, 2*S] gives T at once, and S too.
+ * Each value remembers who said it, so that two sources that contradict are both named. A shape is asked as long as one
+ * more symbol follows from it: h[T, 2*S] gives T at once, and S too.
  */
 #include "plan.h"
 #include <errno.h>
@@ -27,8 +27,8 @@ static const char *dim_text(Binding *b, Dim d)
 static void set(Binding *b, const Symbol *s, int64_t value, const char *who)
 {
 	if (value < s->min || value > s->max)
-		fail(b->job, GRAFT_E_DATA, "%s is %lld by %s, but its range is [%lld, %lld]", s->name, (long long)value, who,
-		     (long long)s->min, (long long)s->max);
+		fail(b->job, GRAFT_E_DATA, "%s is %lld by %s, but its range is [%lld, %lld]", s->name, (long long)value,
+		     who, (long long)s->min, (long long)s->max);
 	if (b->value[s->index] != UNBOUND && b->value[s->index] != value)
 		fail(b->job, GRAFT_E_DATA, "%s is %lld by %s, but %s says %lld", s->name, (long long)b->value[s->index],
 		     b->who[s->index], who, (long long)value);
@@ -51,8 +51,8 @@ static void bind_text(Binding *b, const char *text)
 	const char *equals = strchr(text, '=');
 	const Symbol *s = equals ? symbol_find(b->g, text, (size_t)(equals - text)) : NULL;
 	if (equals && !s)
-		fail(b->job, GRAFT_E_USAGE, "--bind %s: the graph has no symbol '%.*s'; its symbols: %s", text, (int)(equals - text), text,
-		     known_symbols(b));
+		fail(b->job, GRAFT_E_USAGE, "--bind %s: the graph has no symbol '%.*s'; its symbols: %s", text,
+		     (int)(equals - text), text, known_symbols(b));
 	char *end;
 	errno = 0;
 	long long value = equals ? strtoll(equals + 1, &end, 10) : 0;
@@ -72,13 +72,14 @@ static void check_rank(Binding *b, const Value *v, const graft_tensor *t)
 	Text want = { .arena = &b->job->scratch };
 	type_print(&want, &v->type);
 	if (t->rank < 0 || t->rank > GRAFT_MAX_RANK || (t->rank && (!t->shape || !t->stride)))
-		fail_at(b->job, GRAFT_E_DATA, v->name, "the tensor given has no legal shape: its rank is %d", (int)t->rank);
-	if ((uint32_t)t->rank != v->type.rank)
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s %s is %s, but what is given has rank %d", given_kind(v), v->name, want.text,
+		fail_at(b->job, GRAFT_E_DATA, v->name, "the tensor given has no legal shape: its rank is %d",
 		        (int)t->rank);
+	if ((uint32_t)t->rank != v->type.rank)
+		fail_at(b->job, GRAFT_E_DATA, v->name, "%s %s is %s, but what is given has rank %d", given_kind(v),
+		        v->name, want.text, (int)t->rank);
 	if (t->dtype != (int32_t)v->type.dtype)
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s %s is %s, but what is given holds %s", given_kind(v), v->name, want.text,
-		        graft_dtype_name((graft_dtype)t->dtype));
+		fail_at(b->job, GRAFT_E_DATA, v->name, "%s %s is %s, but what is given holds %s", given_kind(v),
+		        v->name, want.text, graft_dtype_name((graft_dtype)t->dtype));
 }
 
 /* Learns what it can from one shape; true when a symbol got its value. */
@@ -103,8 +104,8 @@ static const char *sources(Binding *b, const char *dim)
 	Text t = { .arena = &b->job->scratch };
 	for (const Symbol *s = b->g->symbols; s; s = s->next)
 		if (b->value[s->index] != UNBOUND && (!dim || strstr(dim, s->name)))
-			text_printf(&t, "%s%s=%lld (%s)", t.size ? ", " : " with ", s->name, (long long)b->value[s->index],
-			            b->who[s->index]);
+			text_printf(&t, "%s%s=%lld (%s)", t.size ? ", " : " with ", s->name,
+			            (long long)b->value[s->index], b->who[s->index]);
 	return t.size ? t.text : "";
 }
 
@@ -121,18 +122,21 @@ static void check_axis(Binding *b, const Value *v, uint32_t i, int64_t found)
 	int64_t want;
 	const Symbol *s = only_symbol(b, d);
 	if (found < 0)
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s has the negative size %lld", axis_name(b, v, i), (long long)found);
+		fail_at(b->job, GRAFT_E_DATA, v->name, "%s has the negative size %lld", axis_name(b, v, i),
+		        (long long)found);
 	if (s)
 		set(b, s, found, axis_name(b, v, i));
 	else if (!dim_eval(d, b->value, &want))
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s is %s and %lld is given, which does not say what its symbols are%s; bind them, "
-		        "as in --bind T=4", axis_name(b, v, i), dim_text(b, d), (long long)found, sources(b, dim_text(b, d)));
+		fail_at(b->job, GRAFT_E_DATA, v->name,
+		        "%s is %s and %lld is given, which does not say what its symbols are%s; bind them, "
+		        "as in --bind T=4",
+		        axis_name(b, v, i), dim_text(b, d), (long long)found, sources(b, dim_text(b, d)));
 	else if (want != found && dim_is_const(d))
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s is %lld, but what is given says %lld", axis_name(b, v, i), (long long)want,
-		        (long long)found);
+		fail_at(b->job, GRAFT_E_DATA, v->name, "%s is %lld, but what is given says %lld", axis_name(b, v, i),
+		        (long long)want, (long long)found);
 	else if (want != found)
-		fail_at(b->job, GRAFT_E_DATA, v->name, "%s is %lld%s, but %s says %lld", dim_text(b, d), (long long)want,
-		        sources(b, dim_text(b, d)), axis_name(b, v, i), (long long)found);
+		fail_at(b->job, GRAFT_E_DATA, v->name, "%s is %lld%s, but %s says %lld", dim_text(b, d),
+		        (long long)want, sources(b, dim_text(b, d)), axis_name(b, v, i), (long long)found);
 }
 
 static void learn_all(Binding *b, const graft_tensor *const *given)
@@ -171,11 +175,13 @@ static void check_value(Binding *b, const Value *v)
 		bool known = dim_is_const(d) || dim_eval(d, b->value, &size);
 		const char *unbound = known ? NULL : unbound_symbols(b);
 		if (unbound)
-			fail_at(b->job, GRAFT_E_DATA, v->name, "the size %s of axis %u is not known: %s has no value; bind it, as in --bind %.*s=4, "
-			        "or give an input whose shape says it", dim_text(b, d), i, unbound, (int)strcspn(unbound, ","), unbound);
+			fail_at(b->job, GRAFT_E_DATA, v->name,
+			        "the size %s of axis %u is not known: %s has no value; bind it, as in --bind %.*s=4, "
+			        "or give an input whose shape says it",
+			        dim_text(b, d), i, unbound, (int)strcspn(unbound, ","), unbound);
 		if (!known)
-			fail_at(b->job, GRAFT_E_DATA, v->name, "the size %s of axis %u is too large%s", dim_text(b, d), i,
-			        sources(b, dim_text(b, d)));
+			fail_at(b->job, GRAFT_E_DATA, v->name, "the size %s of axis %u is too large%s", dim_text(b, d),
+			        i, sources(b, dim_text(b, d)));
 	}
 }
 
@@ -212,7 +218,9 @@ static Graph *with_values(Binding *b)
 
 Graph *symbols_bind(Job *job, Graph *g, const char *const *bind, const graft_tensor *const *given)
 {
-	Binding b = { g, job, NEW_ARRAY(&job->scratch, g->n_symbols, int64_t), NEW_ARRAY(&job->scratch, g->n_symbols, const char *) };
+	Binding b = { .g = g, .job = job };
+	b.value = NEW_ARRAY(&job->scratch, g->n_symbols, int64_t);
+	b.who = NEW_ARRAY(&job->scratch, g->n_symbols, const char *);
 	for (uint32_t i = 0; i < g->n_symbols; i++)
 		b.value[i] = UNBOUND;
 	for (size_t i = 0; bind && bind[i]; i++)

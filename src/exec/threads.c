@@ -99,7 +99,8 @@ Pool *pool_new(Arena *a, int threads)
 	int n = threads ? threads : cores();
 	Pool *p = NEW(a, Pool);
 	p->worker = NEW_ARRAY(a, (size_t)n, Worker);
-	if (pthread_mutex_init(&p->lock, NULL) || pthread_cond_init(&p->start, NULL) || pthread_cond_init(&p->ended, NULL))
+	if (pthread_mutex_init(&p->lock, NULL) || pthread_cond_init(&p->start, NULL) ||
+	    pthread_cond_init(&p->ended, NULL))
 		fail(a->job, GRAFT_E_NOMEM, "no more locks can be made for a pool of %d threads", n);
 	atomic_flag_clear(&p->busy);
 	arena_undo(a, pool_stop, p);

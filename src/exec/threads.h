@@ -12,8 +12,8 @@ enum { MAX_THREADS = 1024 };
 Pool *pool_new(Arena *a, int threads);
 int pool_size(const Pool *p);
 
-/* Calls body over pieces of [0, n), each at least `grain` long, and returns when all ended. The pieces depend on n, grain and the size of
- * the pool alone. Called from inside a body it runs the whole range right there. */
+/* Calls body over pieces of [0, n), each at least `grain` long, and returns when all ended. The pieces depend on n,
+ * grain and the size of the pool alone. Called from inside a body it runs the whole range right there. */
 void pool_run(Pool *p, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg);
 
 #endif

@@ -1,7 +1,7 @@
 /* verify.c - two graphs, the same numbers: do they agree?
  *
- * Each graph gets a plan; what is random in the first is borrowed by the second. When outputs differ, both run once more without reusing storage,
- * and the values they have under one name are compared in the order of the first.
+ * Each graph gets a plan; what is random in the first is borrowed by the second. When outputs differ, both run once
+ * more without reusing storage, and the values they have under one name are compared in the order of the first.
  */
 #include "plan.h"
 #include "compare.h"
@@ -58,14 +58,16 @@ static void check_outputs(const Pair *v)
 		const char *name = a->outputs[i]->name;
 		const Value *x = a->outputs[i]->use.value, *y = output_value(b, name);
 		if (!y)
-			fail_at(v->job, GRAFT_E_GRAPH, name, "the first graph has an output %s, the second has none of that name", name);
+			fail_at(v->job, GRAFT_E_GRAPH, name,
+			        "the first graph has an output %s, the second has none of that name", name);
 		if (type_eq(v->pa->g, &x->type, &y->type) != YES)
-			fail_at(v->job, GRAFT_E_GRAPH, name, "output %s is %s in the first graph and %s in the second", name,
-			        type_text(v->job, &x->type), type_text(v->job, &y->type));
+			fail_at(v->job, GRAFT_E_GRAPH, name, "output %s is %s in the first graph and %s in the second",
+			        name, type_text(v->job, &x->type), type_text(v->job, &y->type));
 	}
 	for (uint32_t i = 0; i < b->n_outputs; i++)
 		if (!output_value(a, b->outputs[i]->name))
-			fail_at(v->job, GRAFT_E_GRAPH, b->outputs[i]->name, "the second graph has an output %s, the first has none of that name",
+			fail_at(v->job, GRAFT_E_GRAPH, b->outputs[i]->name,
+			        "the second graph has an output %s, the first has none of that name",
 			        b->outputs[i]->name);
 }
 
@@ -108,7 +110,8 @@ static graft_plan *plan_again(Job *job, graft_graph *g, const PlanSpec *spec, co
 static bool value_differs(const Pair *v, const Alias *written_a, const Alias *written_b, const Value *x)
 {
 	const Value *y = value_find(v->pb->g, x->name, strlen(x->name));
-	if (!y || !y->def || type_eq(v->pa->g, &x->type, &y->type) != YES || alias_written(written_a, x) || alias_written(written_b, y))
+	if (!y || !y->def || type_eq(v->pa->g, &x->type, &y->type) != YES || alias_written(written_a, x) ||
+	    alias_written(written_b, y))
 		return false;
 	return !difference(v, &plan_slot(v->pa, x)->tensor, &plan_slot(v->pb, y)->tensor).same;
 }
@@ -161,12 +164,13 @@ static void verify_body(Job *job, void *arg)
 	args->out.seconds_b = run_once(job, v.pb);
 	compare_outputs(&v);
 	graft_error err;
-	if (!args->out.same && guarded(context_allocator(v.pa->ctx), look_closer, &v, &err) && err.status != GRAFT_E_NOMEM)
+	if (!args->out.same && guarded(context_allocator(v.pa->ctx), look_closer, &v, &err) &&
+	    err.status != GRAFT_E_NOMEM)
 		fail_again(job, &err);
 }
 
-graft_status graft_verify(graft_graph *a, graft_graph *b, const graft_verify_options *options, const graft_tensors *inputs,
-                          graft_verify_result *out, graft_error *err)
+graft_status graft_verify(graft_graph *a, graft_graph *b, const graft_verify_options *options,
+                          const graft_tensors *inputs, graft_verify_result *out, graft_error *err)
 {
 	VerifyArgs args = { a, b, options, inputs, { 0 } };
 	graft_status status = guarded(context_allocator(a->g.ctx), verify_body, &args, err);

@@ -158,10 +158,13 @@ FileOut *file_create(Job *job, const char *path)
 {
 	struct stat st;
 	FileOut *f = NEW(&job->scratch, FileOut);
-	*f = (FileOut){ .job = job, .path = is_dash(path) ? "<stdout>" : path, .fd = is_dash(path) ? STDOUT_FILENO : -1 };
+	*f = (FileOut){ .job = job, .path = path, .fd = -1 };
 	arena_undo(&job->scratch, abandon, f);
-	if (is_dash(path))
+	if (is_dash(path)) {
+		f->path = "<stdout>";
+		f->fd = STDOUT_FILENO;
 		return f;
+	}
 	bool there = stat(path, &st) == 0;
 	if (there && S_ISDIR(st.st_mode))
 		fail_in(job, GRAFT_E_IO, path, 0, 0, NULL, "wanted the name of a file, found a directory");

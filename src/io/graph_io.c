@@ -16,8 +16,9 @@ static Graph *parse(Job *job, graft_context *ctx, const char *text, size_t size,
 {
 	const char *first = first_letter(text, size);
 	if (!first)
-		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL, "the text is empty; wanted a graph, as JSON or in the notation");
-	Graph *g = *first == '{' ? graph_parse_json(job, ctx, text, size, name) : graph_parse_text(job, ctx, text, size, name);
+		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL, 
+		        "the text is empty; wanted a graph, as JSON or in the notation");
+	Graph *g = (*first == '{' ? graph_parse_json : graph_parse_text)(job, ctx, text, size, name);
 	g->checked = g->next_id;              /* each node was checked against its shape rule when it was made */
 	graph_verify(g);
 	return g;
@@ -78,7 +79,8 @@ static graft_format format_of(Job *job, const char *path)
 		if (n > m && !strcmp(path + n - m, endings[i].ending))
 			return endings[i].format;
 	}
-	fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .json, .graft or .dot, or a format by name", path);
+	fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .json, .graft or .dot, or a format "
+	     "by name", path);
 }
 
 typedef struct Sink { void (*write)(struct Sink *, const char *text, size_t size); Job *job; FileOut *file;

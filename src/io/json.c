@@ -1,12 +1,13 @@
 /* json.c - values of a checked text: opening them as cJSON trees, walking, reading, refusing.
  *
- * cJSON is used for structure and for the text of strings. Its numbers are not: they are doubles. It keeps one static record of its last
- * error, which nothing here reads; and since the text was checked, the only way left for it to fail is memory.
+ * cJSON is used for structure and for the text of strings. Its numbers are not: they are doubles. It keeps one static
+ * record of its last error, which nothing here reads; and since the text was checked, the only way left for it to fail
+ * is memory.
  */
 #include "json.h"
+#include "../ir/lex.h"
 #include <assert.h>
 #include <cjson/cJSON.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,26 +295,22 @@ int64_t json_int(Json v, int64_t min, int64_t max)
 	int64_t i;
 	want(v, JSON_INT);
 	if (!read_int(v.text, v.at, &i))
-		json_fail(v, v.text->wrong, "%.*s is beyond 64 bits", (int)(json_skip_value(v.text, v.at) - v.at), v.at);
+		json_fail(v, v.text->wrong, "%.*s is beyond 64 bits",
+		          (int)(json_skip_value(v.text, v.at) - v.at), v.at);
 	if (i < min || i > max)
-		json_fail(v, v.text->wrong, "wanted an integer from %lld to %lld, found %lld", (long long)min, (long long)max,
-		          (long long)i);
+		json_fail(v, v.text->wrong, "wanted an integer from %lld to %lld, found %lld",
+		          (long long)min, (long long)max, (long long)i);
 	return i;
 }
 
 double json_f64(Json v)
 {
-	char lexeme[JSON_NUMBER_MAX + 1];
+	double d = 0;
 	if (json_kind(v) != JSON_INT && json_kind(v) != JSON_FLOAT)
 		json_fail(v, v.text->wrong, "wanted a number, found %s", json_kind_name(json_kind(v)));
-	size_t n = (size_t)(json_skip_value(v.text, v.at) - v.at);
-	memcpy(lexeme, v.at, n);
-	lexeme[n] = 0;
-	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	if (!c)
-		fail(v.text->arena->job, GRAFT_E_NOMEM, "no memory left to read a number");
-	double d = strtod_l(lexeme, NULL, c);
-	freelocale(c);
+	bool read = f64_parse(v.at, (size_t)(json_skip_value(v.text, v.at) - v.at), &d);
+	assert(read && "a number that was checked");
+	(void)read;
 	return d;
 }
 
@@ -381,21 +378,7 @@ void json_fail_keys(Json member, const char *key, const char *const *keys, size_
 
 void json_put_string(Text *t, const char *s)
 {
-	text_add(t, "\"", 1);
-	for (;;) {
-		const char *p = s;
-		while ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f)
-			p++;
-		text_add(t, s, (size_t)(p - s));
-		if (!*p)
-			break;
-		if (*p == '"' || *p == '\\')
-			text_add(t, (char[]){ '\\', *p }, 2);
-		else
-			text_printf(t, "\\u%04x", (unsigned char)*p);
-		s = p + 1;
-	}
-	text_add(t, "\"", 1);
+	string_print(t, s);                   /* the notation's strings are JSON's */
 }
 
 void json_put_int(Text *t, int64_t v)

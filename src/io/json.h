@@ -3,10 +3,11 @@
  *   text ──json_check──> closed Json ──json_walk──> closed Json, one element or member after the other
  *                            └──────json_open─────> open Json: a cJSON tree of that value alone
  *
- * The text is checked whole before anything looks into it, so what follows cannot be malformed: RFC 8259 grammar, UTF-8, surrogate pairs,
- * no NUL and no raw control characters in strings, no number longer than JSON_NUMBER_MAX or beyond a double, no nesting beyond JSON_DEPTH,
- * no key twice in an object, nothing after the end. cJSON then builds only the value that is opened; each item remembers its place in
- * the text (in `valuedouble`), where numbers are read from exactly and which errors turn into line, column and path.
+ * The text is checked whole before anything looks into it, so what follows cannot be malformed: RFC 8259 grammar,
+ * UTF-8, surrogate pairs, no NUL and no raw control characters in strings, no number longer than JSON_NUMBER_MAX or
+ * beyond a double, no nesting beyond JSON_DEPTH, no key twice in an object, nothing after the end. cJSON then builds
+ * only the value that is opened; each item remembers its place in the text (in `valuedouble`), where numbers are read
+ * from exactly and which errors turn into line, column and path.
  *
  * The text must live as long as anything made from it. A closed Json has only a kind, a place, json_walk and json_open.
  */
@@ -29,9 +30,11 @@ typedef struct Json { const JsonText *text; const char *at; const struct cJSON *
 
 typedef enum JsonKind { JSON_NULL, JSON_BOOL, JSON_INT, JSON_FLOAT, JSON_STRING, JSON_ARRAY, JSON_OBJECT } JsonKind;
 
-Json json_check(Arena *a, const char *text, size_t size, const char *file, graft_status wrong);   /* closed; GRAFT_E_SYNTAX */
+/* Checks a text; what comes back is closed. Fails with GRAFT_E_SYNTAX. */
+Json json_check(Arena *a, const char *text, size_t size, const char *file, graft_status wrong);
 Json json_open(Arena *a, Json v);             /* the tree lives as long as the arena */
-Json json_parse(Arena *a, const char *text, size_t size, const char *file, graft_status wrong);   /* checked and opened whole */
+/* Both, for texts that are small. */
+Json json_parse(Arena *a, const char *text, size_t size, const char *file, graft_status wrong);
 
 /* Elements of an array or members of an object one by one; what json_walk_open opened is released by the next step. */
 typedef struct JsonWalk {
@@ -62,12 +65,14 @@ bool json_bool(Json v);
 int64_t json_int(Json v, int64_t min, int64_t max);   /* exact; written without '.' and 'e' */
 double json_f64(Json v);                              /* any number, correctly rounded */
 const char *json_string(Json v);                      /* NUL-terminated; lives as long as the tree */
-int json_word(Json v, const char *const *words, size_t n);        /* which of the words a string is; lists them if none */
+int json_word(Json v, const char *const *words, size_t n);   /* which of the words a string is; lists them if none */
 
 /* Errors at a place. json_fail_key: at the key of a member. */
 _Noreturn void json_fail(Json v, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-_Noreturn void json_fail_key(Json member, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-_Noreturn void json_fail_keys(Json member, const char *key, const char *const *keys, size_t n);   /* no such key; these are */
+_Noreturn void json_fail_key(Json member, graft_status status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* There is no such key, there are these. */
+_Noreturn void json_fail_keys(Json member, const char *key, const char *const *keys, size_t n);
 
 /* Line and column (in bytes, from 1) and path ("$.nodes[3].attrs.eps") of a place; of the key of a member if of_key. */
 typedef struct JsonPlace { int line, column; const char *path; } JsonPlace;

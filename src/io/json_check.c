@@ -53,21 +53,24 @@ static bool goes_on(const Scan *s, const char *p)
 static const char *scan_number(const Scan *s, const char *start)
 {
 	const char *p = start + (*start == '-');
-	const char *exponent = NULL;
+	bool large = false;
 	if (is_digit(s, p) && *p == '0' && is_digit(s, p + 1))
 		bad(s, start, "a number does not start with 0 and another digit");
 	p = skip_digits(s, p);
 	if (p < s->end && *p == '.')
 		p = skip_digits(s, p + 1);
 	if (p < s->end && (*p == 'e' || *p == 'E')) {
-		exponent = p++;
-		p = skip_digits(s, p + (p < s->end && (*p == '+' || *p == '-')));
+		p++;
+		p += p < s->end && (*p == '+' || *p == '-');
+		const char *exponent = p;
+		p = skip_digits(s, p);
+		large = p - exponent > 2;     /* the digits before it are too few to reach the limit with less */
 	}
 	if (goes_on(s, p))
 		unexpected(s, p, "the end of a number");
 	if (p - start > JSON_NUMBER_MAX)
 		bad(s, start, "a number of %td characters; at most %d are read", p - start, JSON_NUMBER_MAX);
-	if (exponent && isinf(json_f64((Json){ s->t, start, NULL })))
+	if (large && isinf(json_f64((Json){ s->t, start, NULL })))
 		bad(s, start, "%.*s is beyond what a float can hold", (int)(p - start), start);
 	return p;
 }
@@ -139,7 +142,8 @@ static const char *scan_string(const Scan *s, const char *start)
 		if (*p == '\\')
 			p = scan_escape(s, p);
 		else if ((unsigned char)*p < 0x20)
-			bad(s, p, "the control character 0x%02x in a string; write \\u%04x", (unsigned)*p, (unsigned)*p);
+			bad(s, p, "the control character 0x%02x in a string; write \\u%04x", (unsigned)*p,
+			    (unsigned)*p);
 		else
 			p = scan_utf8(s, p);
 	}
@@ -177,7 +181,7 @@ static const Key *find_twice(Key *keys, size_t n)
 	if (n <= FEW_KEYS) {
 		for (size_t i = 1; i < n; i++)
 			for (size_t j = 0; j < i; j++)
-				if (keys[i].size == keys[j].size && memcmp(keys[i].text, keys[j].text, keys[i].size) == 0)
+				if (compare(&keys[i], &keys[j]) == 0)
 					return &keys[i];
 		return NULL;
 	}

@@ -1,4 +1,5 @@
-/* json_place.c - line, column and path of a place in a JSON text. Nobody keeps them: a failing load reads the text again up to the place. */
+/* json_place.c - line, column and path of a place in a JSON text. Nobody keeps them: a failing load reads the text
+ * again, up to the place. */
 #include "json.h"
 #include <string.h>
 

@@ -1,16 +1,18 @@
 /* json_read.c - native JSON to a graph; the format is specified in docs/format.md.
  *
- * The members of the document may stand in any order, so their places are taken first; then each array is walked, one element in memory
- * at a time. What fails below (a shape rule, the table of names) knows no place: it gets that of what was being read.
+ * The members of the document may stand in any order, so their places are taken first; then each array is walked, one
+ * element in memory at a time. What fails below (a shape rule, the table of names) knows no place: it gets that of
+ * what was being read.
  */
 #include "io.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-#define FORMAT_VERSION 1
-
-enum { NODE_MEMORY = 1 << 18 };               /* what reading nodes may hold before it is given back */
+enum {
+	MAX_NESTING = 64, MAX_UNKNOWN_ATTRS = 1024,   /* as in the notation */
+	NODE_MEMORY = 1 << 18                 /* what reading nodes may hold before it is given back */
+};
 
 /* Keys of each kind of object: an enum to name them and a list to look them up and to show them. */
 #define DOCUMENT_KEYS(X) X(graft) X(name) X(weights) X(symbols) X(inputs) X(params) X(nodes) X(outputs)
@@ -95,8 +97,8 @@ static Dim read_dim(Reader *r, Json v, int64_t min)
 	if (json_kind(v) == JSON_INT)
 		return dim_const(json_int(v, min, INT64_MAX));
 	if (json_kind(v) != JSON_STRING)
-		json_fail(v, GRAFT_E_GRAPH, "wanted a size (an integer, or an expression in quotes like \"2*T + 1\"), found %s",
-		          json_kind_name(json_kind(v)));
+		json_fail(v, GRAFT_E_GRAPH, "wanted a size (an integer, or an expression in quotes like \"2*T + 1\"), "
+		          "found %s", json_kind_name(json_kind(v)));
 	const char *s = json_string(v), *end = s + strlen(s);
 	r->at = v;
 	Dim d = dim_parse(r->g, &s, end);
@@ -105,7 +107,8 @@ static Dim read_dim(Reader *r, Json v, int64_t min)
 	if (s != end)
 		json_fail(v, GRAFT_E_GRAPH, "wanted one expression, found '%s' behind it", s);
 	if (dim_is_const(d) && d.value < min)
-		json_fail(v, GRAFT_E_GRAPH, "wanted a size of at least %lld, found %lld", (long long)min, (long long)d.value);
+		json_fail(v, GRAFT_E_GRAPH, "wanted a size of at least %lld, found %lld", (long long)min,
+		          (long long)d.value);
 	return d;
 }
 
@@ -127,8 +130,8 @@ static Type read_type(Reader *r, Json object)
 
 /* ---- attributes ---- */
 
-/* Any scalar or nested list; depth is bounded by JSON_DEPTH. */
-static Attr read_free(Reader *r, Json v)
+/* Any scalar, or a list that may nest; `depth` lists are around it. */
+static Attr read_free(Reader *r, Json v, int depth)
 {
 	Attr a = { 0 };
 	switch (json_kind(v)) {
@@ -140,10 +143,12 @@ static Attr read_free(Reader *r, Json v)
 	case JSON_OBJECT: return read_literal(v);
 	case JSON_ARRAY: break;
 	}
+	if (depth == MAX_NESTING)
+		json_fail(v, GRAFT_E_GRAPH, "lists nested deeper than %d levels", MAX_NESTING);
 	a = (Attr){ .kind = ATTR_LIST, .n = count_of(v, UINT32_MAX) };
 	Attr *list = NEW_ARRAY(&r->node, a.n, Attr), *to = list;
 	for (Json e = json_first(v, JSON_ARRAY); json_there(e); e = json_next(e))
-		*to++ = read_free(r, e);
+		*to++ = read_free(r, e, depth + 1);
 	a.list = list;
 	return a;
 }
@@ -190,7 +195,7 @@ static Attr read_attr(Reader *r, const AttrSpec *spec, Json v)
 	case ATTR_NAME: a.i = read_word(v, spec->words); break;
 	case ATTR_LIST:
 		json_first(v, JSON_ARRAY);
-		a = read_free(r, v);
+		a = read_free(r, v, 0);
 		break;
 	case ATTR_NONE: assert(false && "an attribute of no kind in ops.def");
 	}
@@ -203,7 +208,8 @@ _Noreturn static void fail_attr(const Op *op, Json member)
 	for (uint32_t i = 0; i < op->n_attrs; i++)
 		names[i] = op->attrs[i].name;
 	if (!op->n_attrs)
-		json_fail_key(member, GRAFT_E_GRAPH, "no such attribute: '%s'; %s has none", json_key(member), op->name);
+		json_fail_key(member, GRAFT_E_GRAPH, "no such attribute: '%s'; %s has none", json_key(member),
+		              op->name);
 	json_fail_keys(member, json_key(member), names, op->n_attrs);
 }
 
@@ -223,11 +229,15 @@ static void read_unknown_attrs(Reader *r, Json object, NodeSpec *spec)
 {
 	json_first(object, JSON_OBJECT);
 	size_t n = json_count(object), i = 0;
+	if (n > MAX_UNKNOWN_ATTRS)
+		json_fail(object, GRAFT_E_GRAPH, "wanted at most %d attributes, found %zu", MAX_UNKNOWN_ATTRS, n);
 	Attr *attrs = NEW_ARRAY(&r->node, n, Attr);
 	const char **names = NEW_ARRAY(&r->node, n, const char *);
 	for (Json m = json_first(object, JSON_OBJECT); json_there(m); m = json_next(m), i++) {
 		names[i] = json_key(m);
-		attrs[i] = read_free(r, m);
+		if (!*names[i])
+			json_fail_key(m, GRAFT_E_GRAPH, "an attribute's name must not be empty");
+		attrs[i] = read_free(r, m, 0);
 	}
 	spec->attr = attrs;
 	spec->attr_name = names;
@@ -297,8 +307,8 @@ _Noreturn static void fail_op(const Reader *r, Json v)
 	Nearest near = { json_string(v), NULL, NEAR + 1 };
 	for (int i = 0; i < OP_COUNT; i++)
 		consider(&near, op_table[i].name);
-	json_fail(v, GRAFT_E_GRAPH, "no such op: '%s'%s (a node of an op that graft does not know needs \"types\")", near.wanted,
-	          suggestion(r, &near));
+	json_fail(v, GRAFT_E_GRAPH, "no such op: '%s'%s (a node of an op that graft does not know needs \"types\")",
+	          near.wanted, suggestion(r, &near));
 }
 
 /* ---- nodes ---- */
@@ -317,9 +327,10 @@ static Value *read_operand(Reader *r, Json v)
 	switch (json_kind(v)) {
 	case JSON_STRING: return find_value(r, v);
 	case JSON_NULL: return NULL;
-	case JSON_ARRAY: json_fail(v, GRAFT_E_GRAPH, "wanted a value's name, a number, true, false or null; found an array");
-	default: return value_literal(r->g, read_free(r, v));
+	case JSON_ARRAY: break;
+	default: return value_literal(r->g, read_free(r, v, 0));
 	}
+	json_fail(v, GRAFT_E_GRAPH, "wanted a value's name, a number, true, false or null; found an array");
 }
 
 static void read_operands(Reader *r, Json array, NodeSpec *spec)
@@ -406,24 +417,16 @@ static void read_node(Reader *r, const char *key, Json object)
 
 /* ---- the document ---- */
 
-static bool is_symbol(const char *s)
-{
-	static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
-	return *s && strspn(s, letters) == strlen(s) && !(*s >= '0' && *s <= '9');
-}
-
 static void read_symbol(Reader *r, const char *name, Json range)
 {
 	Json min = json_first(range, JSON_ARRAY), max = { 0 };
 	if (json_there(min))
 		max = json_next(min);
 	if (!json_there(max) || json_there(json_next(max)))
-		json_fail(range, GRAFT_E_GRAPH, "wanted [least, largest], null as largest for no bound, found %zu elements",
-		          json_count(range));
-	if (!is_symbol(name))
-		json_fail_key(range, GRAFT_E_GRAPH, "'%s' cannot name a symbol: wanted letters, digits and _, no digit first", name);
-	int64_t least = json_int(min, 0, INT64_MAX);
-	int64_t largest = json_kind(max) == JSON_NULL ? DIM_MAX : json_int(max, 0, INT64_MAX);
+		json_fail(range, GRAFT_E_GRAPH, "wanted [least, largest], null as largest for no bound; found %zu "
+		          "elements", json_count(range));
+	int64_t least = json_int(min, INT64_MIN, INT64_MAX);
+	int64_t largest = json_kind(max) == JSON_NULL ? DIM_MAX : json_int(max, INT64_MIN, INT64_MAX);
 	r->at = range;
 	symbol_add(r->g, name, strlen(name), least, largest);
 }
@@ -468,18 +471,10 @@ static void read_output(Reader *r, const char *key, Json v)
 	graph_output(r->g, name, find_value(r, value));
 }
 
-/* A graph's weights lie in or below its folder: a stranger's file must not name others. */
-static void read_weights(Reader *r, Json v)
+/* A string of the document, copied for the graph. */
+static const char *read_text(Reader *r, int member, const char *what)
 {
-	const char *path = read_name(v, "the name of the weights' file");
-	if (*path == '/')
-		json_fail(v, GRAFT_E_GRAPH, "wanted a path relative to the graph's folder, found '%s'", path);
-	for (const char *part = path; part; part = strchr(part, '/')) {
-		part += *part == '/';
-		if (!strncmp(part, "..", 2) && (part[2] == '/' || !part[2]))
-			json_fail(v, GRAFT_E_GRAPH, "wanted a path below the graph's folder, found '%s'", path);
-	}
-	r->g->weights = arena_strdup(&r->g->arena, path);
+	return arena_strdup(&r->g->arena, read_name(json_open(&r->job->scratch, r->member[member]), what));
 }
 
 static void take_document(Reader *r, Json document)
@@ -518,11 +513,12 @@ static void check_version(Reader *r, Json document)
 {
 	Json v = r->member[DOCUMENT_graft];
 	if (!json_there(v))
-		json_fail(document, GRAFT_E_GRAPH, "the key \"graft\" is missing; it holds the version of the format, %d", FORMAT_VERSION);
+		json_fail(document, GRAFT_E_GRAPH, "the key \"graft\" is missing; it holds the version of the "
+		          "format, %d", FORMAT_VERSION);
 	int64_t version = json_int(v, 1, INT64_MAX);
 	if (version != FORMAT_VERSION)
-		json_fail(v, GRAFT_E_UNSUPPORTED, "version %lld of the format; this graft reads version %d", (long long)version,
-		          FORMAT_VERSION);
+		json_fail(v, GRAFT_E_UNSUPPORTED, "version %lld of the format; this graft reads version %d",
+		          (long long)version, FORMAT_VERSION);
 }
 
 static void read_document(Job *job, void *arg)
@@ -537,9 +533,9 @@ static void read_document(Job *job, void *arg)
 	take_document(r, document);
 	check_version(r, document);
 	if (json_there(r->member[DOCUMENT_name]))
-		r->g->name = arena_strdup(&r->g->arena, json_string(json_open(&job->scratch, r->member[DOCUMENT_name])));
+		r->g->name = read_text(r, DOCUMENT_name, "a graph's name");
 	if (json_there(r->member[DOCUMENT_weights]))
-		read_weights(r, json_open(&job->scratch, r->member[DOCUMENT_weights]));
+		r->g->weights = read_text(r, DOCUMENT_weights, "the name of the weights' file");
 	walk_member(r, DOCUMENT_symbols, JSON_OBJECT, read_symbol);
 	walk_member(r, DOCUMENT_inputs, JSON_ARRAY, read_input);
 	walk_member(r, DOCUMENT_params, JSON_ARRAY, read_param);

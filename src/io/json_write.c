@@ -1,5 +1,5 @@
-/* json_write.c - a graph as native JSON: one line for each input, param and node, in the graph's order, what equals its default left out.
- * The bytes depend on the graph alone, so reading and writing again changes none. */
+/* json_write.c - a graph as native JSON: one line for each input, param and node, in the graph's order, what equals
+ * its default left out. The bytes depend on the graph alone, so reading and writing again changes none. */
 #include "io.h"
 #include <math.h>
 #include <string.h>
@@ -248,7 +248,7 @@ static void put_symbols(Text *t, const Graph *g)
 
 static void put_head(Text *t, const Graph *g)
 {
-	text_puts(t, "{\n\"graft\": 1,\n\"name\": ");
+	text_printf(t, "{\n\"graft\": %d,\n\"name\": ", FORMAT_VERSION);
 	json_put_string(t, g->name);
 	if (g->weights) {
 		text_puts(t, ",\n\"weights\": ");

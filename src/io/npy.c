@@ -1,8 +1,8 @@
 /* npy.c - NumPy's file of one array: magic, version, length, a Python dict, the data.
  *
  * {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
- * NumPy has no bf16 and no 8-bit floats: bf16 is 2 opaque bytes ('<V2', as ml_dtypes writes it), and an 8-bit float 1 opaque byte,
- * which can be written but not read, because nothing says which of the three it is.
+ * NumPy has no bf16 and no 8-bit floats: bf16 is 2 opaque bytes ('<V2', as ml_dtypes writes it), and an 8-bit float 1
+ * opaque byte, which can be written but not read, because nothing says which of the three it is.
  */
 #include "tensors.h"
 #include <string.h>
@@ -130,8 +130,8 @@ static void read_entry(Header *h)
 	while (i < 3 && strcmp(key, keys[i]))
 		i++;
 	if (i == 3 || h->seen & 1u << i)
-		fail_data(h->out, NULL, "in the .npy header: wanted descr, fortran_order and shape once each, found '%s'%s", key,
-		          i == 3 ? "" : " again");
+		fail_data(h->out, NULL, "in the .npy header: wanted descr, fortran_order and shape once each, found "
+		          "'%s'%s", key, i == 3 ? "" : " again");
 	h->seen |= 1u << i;
 	want(h, ':', "':'");
 	if (i == 0)
@@ -167,12 +167,13 @@ static graft_dtype read_dtype(const Header *h)
 	if (!strcmp(s, "|O"))
 		fail_data(h->out, NULL, "the .npy holds Python objects, which are never read");
 	if (order && !strcmp(s + 1, "V1"))
-		fail_data(h->out, NULL, "the .npy type '%s' does not say which 8-bit float it is; save it as .safetensors", s);
+		fail_data(h->out, NULL, "the .npy type '%s' does not say which 8-bit float it is; save it as "
+		          ".safetensors", s);
 	for (int i = 0; i < GRAFT_DTYPE_COUNT && order; i++)
 		if (!strcmp(s + 1, descr[i] + 1))
 			return (graft_dtype)i;
-	fail_data(h->out, NULL, "the .npy type '%s' is none that graft has; wanted one of <f2 <f4 <f8 <i2 <i4 <i8 |i1 |u1 |b1, or <V2 "
-	          "for bf16", s);
+	fail_data(h->out, NULL, "the .npy type '%s' is none that graft has; wanted one of <f2 <f4 <f8 <i2 <i4 <i8 |i1 "
+	          "|u1 |b1, or <V2 for bf16", s);
 }
 
 /* The part of the file name before ".npy". */
@@ -191,7 +192,8 @@ static void find_dict(Header *h, Bytes file)
 	unsigned version = file.size > MAGIC ? (unsigned char)file.data[MAGIC] : 0;
 	size_t start = version == 1 ? MAGIC + 2 + sizeof n16 : MAGIC + 2 + sizeof n;
 	if (version < 1 || version > 3 || file.size < start)
-		fail_data(h->out, NULL, "wanted an .npy file of version 1, 2 or 3, found version %u in %zu bytes", version, file.size);
+		fail_data(h->out, NULL, "wanted an .npy file of version 1, 2 or 3, found version %u in %zu bytes",
+		          version, file.size);
 	if (version == 1) {
 		memcpy(&n16, file.data + MAGIC + 2, sizeof n16);
 		n = n16;

@@ -85,7 +85,8 @@ static void read_tensor(Reader *r, const char *key, Json object)
 	if (!tensor_bytes(shape, rank, (int32_t)dtype, &bytes))
 		json_fail(json_need(object, "shape"), GRAFT_E_DATA, "more elements than memory can hold");
 	if (range.end - range.begin != bytes)
-		json_fail(json_need(object, "data_offsets"), GRAFT_E_DATA, "dtype and shape make %zu bytes, the offsets %llu", bytes,
+		json_fail(json_need(object, "data_offsets"), GRAFT_E_DATA,
+		          "dtype and shape make %zu bytes, the offsets %llu", bytes,
 		          (unsigned long long)(range.end - range.begin));
 	r->ranges = arena_grow(&r->out->arena->job->scratch, r->ranges, r->n, &r->cap, sizeof *r->ranges);
 	r->ranges[r->n++] = range;
@@ -108,13 +109,14 @@ static void check_ranges(Reader *r)
 	for (size_t i = 0; i < r->n; i++) {
 		const Range *x = &r->ranges[i];
 		if (x->begin != at)
-			fail_data(r->out, x->name, "tensor '%s' begins at byte %llu of the data, the one before it ends at %llu: there "
-			          "must be no hole and no overlap", x->name, (unsigned long long)x->begin, (unsigned long long)at);
+			fail_data(r->out, x->name, "tensor '%s' begins at byte %llu of the data, the one before it "
+			          "ends at %llu: there must be no hole and no overlap", x->name,
+			          (unsigned long long)x->begin, (unsigned long long)at);
 		at = x->end;
 	}
 	if (at != r->size)
-		fail_data(r->out, NULL, "the tensors make %llu bytes, but %llu follow the header", (unsigned long long)at,
-		          (unsigned long long)r->size);
+		fail_data(r->out, NULL, "the tensors make %llu bytes, but %llu follow the header",
+		          (unsigned long long)at, (unsigned long long)r->size);
 }
 
 static void check_metadata(Json object)
@@ -131,8 +133,9 @@ static size_t header_size(const Entries *e, Bytes file)
 		fail_data(e, NULL, "wanted a .safetensors or .npy file, found %zu bytes", file.size);
 	memcpy(&n, file.data, sizeof n);
 	if (n > MAX_HEADER || n > file.size - sizeof n || n == 0 || file.data[sizeof n] != '{')
-		fail_data(e, NULL, "wanted a .safetensors or .npy file; its first bytes say a header of %llu bytes in a file of %zu, "
-		          "which begins with '{' and has at most %d", (unsigned long long)n, file.size, MAX_HEADER);
+		fail_data(e, NULL, "wanted a .safetensors or .npy file; its first bytes say a header of %llu bytes in "
+		          "a file of %zu, which begins with '{' and has at most %d", (unsigned long long)n, file.size,
+		          MAX_HEADER);
 	return (size_t)n;
 }
 
@@ -158,7 +161,8 @@ void safetensors_read(Entries *out, Bytes file)
 static int compare_sizes(const void *a, const void *b)
 {
 	const Entry *const *ea = a, *const *eb = b;
-	size_t sa = graft_dtype_size((graft_dtype)(*ea)->tensor.dtype), sb = graft_dtype_size((graft_dtype)(*eb)->tensor.dtype);
+	size_t sa = graft_dtype_size((graft_dtype)(*ea)->tensor.dtype);
+	size_t sb = graft_dtype_size((graft_dtype)(*eb)->tensor.dtype);
 	return sa != sb ? (sa > sb ? -1 : 1) : strcmp((*ea)->name, (*eb)->name);
 }
 
@@ -191,7 +195,8 @@ void safetensors_write(Job *job, const char *path, Entry *const *entry, size_t n
 	while ((sizeof header + t.size) % ALIGNMENT)
 		text_add(&t, " ", 1);
 	if (t.size > MAX_HEADER)
-		fail(job, GRAFT_E_UNSUPPORTED, "a .safetensors header of %zu bytes; at most %d are allowed", t.size, MAX_HEADER);
+		fail(job, GRAFT_E_UNSUPPORTED, "a .safetensors header of %zu bytes; at most %d are allowed", t.size,
+		     MAX_HEADER);
 	header = t.size;
 	FileOut *f = file_create(job, path);
 	file_add(f, &header, sizeof header);

@@ -46,7 +46,8 @@ static void check_bools(const Entries *e, const char *name, const char *data, si
 {
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)data[i] > 1)
-			fail_data(e, name, "a bool is 0 or 1, found %u at element %zu of '%s'", (unsigned char)data[i], i, name);
+			fail_data(e, name, "a bool is 0 or 1, found %u at element %zu of '%s'",
+			          (unsigned char)data[i], i, name);
 }
 
 void entries_add(Entries *e, const char *name, graft_dtype dtype, const int64_t *shape, int32_t rank, bool fortran,
@@ -228,7 +229,8 @@ static void check_tensor(Job *job, const char *name, const graft_tensor *t)
 	if (t->rank && (!t->shape || !t->stride))
 		fail(job, GRAFT_E_USAGE, "tensor '%s' has no shape or no strides", name);
 	if (!tensor_bytes(t->shape, t->rank, t->dtype, &bytes))
-		fail(job, GRAFT_E_USAGE, "tensor '%s' has a negative size, or more elements than memory can hold", name);
+		fail(job, GRAFT_E_USAGE, "tensor '%s' has a negative size, or more elements than memory can hold",
+		     name);
 	if (bytes && !t->data)
 		fail(job, GRAFT_E_USAGE, "tensor '%s' has elements but no data", name);
 }
@@ -273,7 +275,8 @@ static bool ends_with(const char *s, const char *ending)
 static void read_file(Job *job, Entries *e)
 {
 	if (ends_with(e->path, ".npz"))
-		fail_in(job, GRAFT_E_UNSUPPORTED, e->path, 0, 0, NULL, ".npz archives are not read; save a .safetensors, or .npy files");
+		fail_in(job, GRAFT_E_UNSUPPORTED, e->path, 0, 0, NULL,
+		        ".npz archives are not read; save a .safetensors, or .npy files");
 	Bytes file = file_read(e->arena, e->path);
 	if (file.size >= 6 && !memcmp(file.data, "\x93NUMPY", 6))
 		npy_read(e, file);
@@ -323,9 +326,11 @@ static void save_body(Job *job, void *arg)
 		return;
 	}
 	if (!ends_with(a->path, ".npy"))
-		fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .safetensors or .npy", a->path);
+		fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .safetensors or .npy",
+		     a->path);
 	if (a->t->n != 1)
-		fail(job, GRAFT_E_USAGE, "an .npy file holds one tensor, and there are %zu; save them as .safetensors", a->t->n);
+		fail(job, GRAFT_E_USAGE, "an .npy file holds one tensor, and there are %zu; save them as .safetensors",
+		     a->t->n);
 	npy_write(job, a->path, &a->t->entry[0]->tensor);
 }
 

@@ -26,14 +26,15 @@ void npy_write(Job *job, const char *path, const graft_tensor *t);
 /* Elements times size; false when it leaves what can be in memory, or a size is negative. */
 bool tensor_bytes(const int64_t *shape, int32_t rank, int32_t dtype, size_t *bytes);
 
-/* Adds a dense tensor whose bytes stand at `data`; copies them where they are not aligned, and looks at what bools hold.
- * fortran: the first axis is the one whose elements stand together. shape must be the arena's. */
+/* Adds a dense tensor whose bytes stand at `data`; copies them where they are not aligned, and looks at what bools
+ * hold. fortran: the first axis is the one whose elements stand together. shape must be the arena's. */
 void entries_add(Entries *e, const char *name, graft_dtype dtype, const int64_t *shape, int32_t rank, bool fortran,
                  const char *data, size_t bytes);
 
 /* Its elements in row-major order. */
 void tensor_write(FileOut *f, const graft_tensor *t);
 
-_Noreturn void fail_data(const Entries *e, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void fail_data(const Entries *e, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -5,35 +5,47 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- names: open addressing, at most half full ---- */
+/* ---- names: open addressing, at most half full; hashes stand apart, so that a search seldom looks at a name ---- */
 
-typedef struct NameTable { Value **slot; size_t n, size; } NameTable;
+typedef struct NameTable { Value **slot; uint32_t *hash; size_t n, size; } NameTable;
 
-static uint64_t hash_name(const char *s, size_t n)
+static uint32_t hash_name(const char *s, size_t n)
 {
 	uint64_t h = 0xcbf29ce484222325u;
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
-	return h ^ h >> 29;
+	return (uint32_t)(h ^ h >> 29);
 }
 
 /* The slot that holds this name, or the free one where it belongs. */
 static Value **name_slot(const NameTable *t, const char *s, size_t n)
 {
-	size_t i = hash_name(s, n) & (t->size - 1);
-	while (t->slot[i] && (strncmp(t->slot[i]->name, s, n) || t->slot[i]->name[n]))
+	uint32_t h = hash_name(s, n);
+	size_t i = h & (t->size - 1);
+	while (t->slot[i] && (t->hash[i] != h || strncmp(t->slot[i]->name, s, n) || t->slot[i]->name[n]))
 		i = (i + 1) & (t->size - 1);
 	return &t->slot[i];
 }
 
+/* For a name that is in no slot. */
+static void name_put(NameTable *t, Value *v, uint32_t h)
+{
+	size_t i = h & (t->size - 1);
+	while (t->slot[i])
+		i = (i + 1) & (t->size - 1);
+	t->slot[i] = v;
+	t->hash[i] = h;
+}
+
 static void names_grow(Graph *g)
 {
-	NameTable *t = g->names, old = *t;
-	t->size = old.size ? old.size * 2 : 64;
-	t->slot = NEW_ARRAY(&g->arena, t->size, Value *);
-	for (size_t i = 0; i < old.size; i++)
-		if (old.slot[i])
-			*name_slot(t, old.slot[i]->name, strlen(old.slot[i]->name)) = old.slot[i];
+	NameTable *t = g->names, grown = { .n = t->n, .size = t->size ? t->size * 2 : 64 };
+	grown.slot = NEW_ARRAY(&g->arena, grown.size, Value *);
+	grown.hash = NEW_ARRAY(&g->arena, grown.size, uint32_t);
+	for (size_t i = 0; i < t->size; i++)
+		if (t->slot[i])
+			name_put(&grown, t->slot[i], t->hash[i]);
+	*t = grown;
 }
 
 /* Closes the gap, so that later names of the same run of slots are still found. */
@@ -47,7 +59,7 @@ static void name_remove(Graph *g, const Value *v)
 	for (size_t i = (gap + 1) & (t->size - 1); t->slot[i]; i = (i + 1) & (t->size - 1)) {
 		Value *moved = t->slot[i];
 		t->slot[i] = NULL;
-		*name_slot(t, moved->name, strlen(moved->name)) = moved;
+		name_put(t, moved, t->hash[i]);
 	}
 }
 
@@ -62,7 +74,7 @@ static void name_add(Graph *g, Value *v, const char *name, size_t n)
 	if (*slot)
 		fail(graph_job(g), GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own", (*slot)->name);
 	v->name = arena_strndup(&g->arena, name, n);
-	*slot = v;
+	name_put(t, v, hash_name(name, n));
 	t->n++;
 }
 

@@ -281,11 +281,10 @@ static Pack *fallen_pack(const char *asked, graft_tier tier, const char *how, co
 	return p;
 }
 
-/* One child's worth. Returns the row behind the one it fell in, or UINT32_MAX when nothing is left to test. */
-static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, Pack **pack, Arena *into)
+/* One child's worth. Returns the row behind the one it fell in, or UINT32_MAX when nothing is left to test, or no time. */
+static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, int64_t deadline, Pack **pack, Arena *into)
 {
 	Heard *h = start_child(job, c);
-	int64_t deadline = now_ms() + seconds * INT64_C(1000);
 	listen(h, deadline);
 	Told t = understand(job, ctx, h, *pack, into);
 	if (t.last != END)
@@ -303,7 +302,7 @@ static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, P
 	Row *row = &t.pack->rows[t.row];
 	row->tested = FAILED;
 	row->why = arena_printf(into, "%s in its self test; leave it out, or rebuild it", how);
-	return t.row + 1;
+	return h->late ? UINT32_MAX : t.row + 1;
 }
 
 typedef struct Question { graft_context *ctx; Child child; int seconds; Pack *pack; Arena *into; } Question;
@@ -312,9 +311,10 @@ typedef struct Question { graft_context *ctx; Child child; int seconds; Pack *pa
 static void ask_children(Job *job, void *arg)
 {
 	Question *q = arg;
+	int64_t deadline = now_ms() + q->seconds * INT64_C(1000);
 	q->into->job = job;
 	while (q->child.first != UINT32_MAX)
-		q->child.first = ask_child(job, q->ctx, &q->child, q->seconds, &q->pack, q->into);
+		q->child.first = ask_child(job, q->ctx, &q->child, q->seconds, deadline, &q->pack, q->into);
 }
 
 const Target *target_isolated(Job *job, graft_context *ctx, const char *arch, int seconds, Arena *into)

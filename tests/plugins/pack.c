@@ -39,6 +39,13 @@
 #elif defined PACK_renamed                    /* has it under a private name, as a new version of a library may */
 #undef KERNEL
 #define KERNEL "_fused_mla_dual_rms_norm"
+#elif defined PACK_norms                      /* only what a fused node can be lowered to */
+#undef KERNEL
+#undef SIGNATURE
+#undef LAUNCH
+#define KERNEL "rms_norm"
+#define SIGNATURE "rms_norm(x, w?) -> (y) {eps: float, round: late|early}"
+#define LAUNCH launch_norm
 #elif defined PACK_signature                  /* has the name, and takes other things in another order */
 #undef SIGNATURE
 #define SIGNATURE "fused_mla_dual_rms_norm(q_out, kv_out, q, q_w, q_eps, kv, kv_w, kv_eps) -> ()"
@@ -73,6 +80,9 @@
 #elif defined PACK_crash_call
 #undef LAUNCH
 #define LAUNCH launch_crash
+#elif defined PACK_hang_call
+#undef LAUNCH
+#define LAUNCH launch_hang
 #elif defined PACK_refuse                     /* takes it, and then does not */
 #undef LAUNCH
 #define LAUNCH launch_refuse
@@ -151,17 +161,26 @@ static void norm_row(const graft_tensor *x, const graft_tensor *w, const graft_t
 	}
 }
 
+static void norm(const graft_tensor *x, const graft_tensor *w, const graft_tensor *y, double eps, int early)
+{
+	int64_t n = 1;
+	for (int32_t i = 0; i + 1 < x->rank; i++)
+		n *= x->shape[i];
+	for (int64_t r = 0; r < n; r++)
+		norm_row(x, w, y, r, (float)eps, early);
+}
+
 __attribute__((unused)) static int launch_dual(const graft_launch *l)
 {
 	atomic_fetch_add(&graft_test_launches, 1);
-	for (int k = 0; k < 2; k++) {
-		const graft_tensor *x = &l->in[2 * k], *w = &l->in[2 * k + 1], *y = &l->out[k];
-		int64_t rows_of_x = 1;
-		for (int32_t i = 0; i + 1 < x->rank; i++)
-			rows_of_x *= x->shape[i];
-		for (int64_t r = 0; r < rows_of_x; r++)
-			norm_row(x, w, y, r, (float)l->attr[k].f, l->attr[2].i == 1);
-	}
+	for (int k = 0; k < 2; k++)
+		norm(&l->in[2 * k], &l->in[2 * k + 1], &l->out[k], l->attr[k].f, l->attr[2].i == 1);
+	return 0;
+}
+
+__attribute__((unused)) static int launch_norm(const graft_launch *l)
+{
+	norm(&l->in[0], &l->in[1], &l->out[0], l->attr[0].f, l->attr[1].i == 1);
 	return 0;
 }
 
@@ -170,6 +189,12 @@ __attribute__((unused)) static int launch_crash(const graft_launch *l)
 	(void)l;
 	raise(SIGSEGV);
 	return 0;
+}
+
+__attribute__((unused)) static int launch_hang(const graft_launch *l)
+{
+	(void)l;
+	return pause();
 }
 
 __attribute__((unused)) static int launch_refuse(const graft_launch *l)
@@ -196,6 +221,9 @@ EXPORT const graft_pack *graft_pack_v1(void);
 const graft_pack *graft_pack_v1(void)
 {
 	atomic_fetch_add(&graft_test_calls, 1);
+#if defined PACK_slow
+	usleep(20000);
+#endif
 #if defined PACK_null
 	return NULL;
 #elif defined PACK_crash_table

@@ -114,7 +114,13 @@ TEST(probe_no_regular_file)
 /* A name without a slash is a file here, not one that the system would find. */
 TEST(probe_searches_no_path)
 {
-	graft_context *ctx = CONTEXT("libm.so.6");
+	graft_context *ctx = CONTEXT("libm.so.6", "good.so");
+	CHECK_INT(chdir("build/packs/test"), 0);
+	graft_probe_answer a = ask(ctx, DUAL, "cpu");
+	CHECK_INT(chdir("../../.."), 0);
+	CHECK_STR(a.reason, "'good.so' (test 1.0) has " DUAL " version 3 for cpu");
+	graft_context_free(ctx);
+	ctx = CONTEXT("libm.so.6");
 	CHECK_STR(ask(ctx, DUAL, "cpu").reason, "'libm.so.6': no such file; build or install the pack, or correct its path");
 	graft_context_free(ctx);
 }
@@ -212,9 +218,10 @@ static void *ask_together(void *arg)
 	return NULL;
 }
 
+/* The pack takes its time to answer, so that who did not wait for it would ask once more. */
 TEST(probe_sixteen_threads_ask_once)
 {
-	graft_context *ctx = CONTEXT(PACKS "good.so");
+	graft_context *ctx = CONTEXT(PACKS "slow.so");
 	pthread_barrier_t start;
 	pthread_t thread[THREADS];
 	Asker asker[THREADS];
@@ -230,13 +237,13 @@ TEST(probe_sixteen_threads_ask_once)
 		CHECK_INT(asker[i].answer.available, true);
 		CHECK(asker[i].answer.reason == asker[0].answer.reason);
 	}
-	void *again = dlopen(PACKS "good.so", RTLD_NOW | RTLD_NOLOAD);
+	void *again = dlopen(PACKS "slow.so", RTLD_NOW | RTLD_NOLOAD);
 	CHECK(again);
 	const atomic_int *calls = dlsym(again, "graft_test_calls");
 	CHECK_INT(atomic_load(calls), 1);
 	dlclose(again);
 	graft_context_free(ctx);
-	CHECK(!dlopen(PACKS "good.so", RTLD_NOW | RTLD_NOLOAD));      /* each dlopen had its dlclose */
+	CHECK(!dlopen(PACKS "slow.so", RTLD_NOW | RTLD_NOLOAD));      /* each dlopen had its dlclose */
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
@@ -446,6 +453,33 @@ TEST(probe_refused_launch)
 	inside(CONTEXT(PACKS "refuse.so"), refusing_is_not_bound);
 }
 
+static void bind_and_save(Job *job, void *arg)
+{
+	const Target *t = target_open(job, arg, NULL, &job->scratch);
+	CHECK(ask_node_like(job, t, &ordinary, true).available);
+	Text caps = { .arena = &job->scratch };
+	target_print_caps(t, &caps);
+	caps_parse(job, arg, caps.text, caps.size, "caps.json", &job->scratch);
+}
+
+TEST(probe_each_allocation_of_a_binding_fails_once)
+{
+	graft_status status = GRAFT_E_NOMEM;
+	for (long n = 0; status; n++) {
+		Budget b = { 1000, 0 };
+		graft_context *ctx;
+		CHECK_INT(graft_context_new(&(graft_allocator){ limited, &b }, &ctx, NULL), GRAFT_OK);
+		CHECK_INT(graft_kernels_add(ctx, PACKS "wrong.so", NULL), GRAFT_OK);
+		CHECK_INT(graft_kernels_add(ctx, PACKS "good.so", NULL), GRAFT_OK);
+		b.left = n;
+		status = guarded(context_allocator(ctx), bind_and_save, ctx, NULL);
+		if (status)
+			CHECK_INT(status, GRAFT_E_NOMEM);
+		graft_context_free(ctx);
+		CHECK_INT(b.held, 0);
+	}
+}
+
 /* Stands for a stranger's kernel that is as good as graft's own, or spoils something. */
 static graft_launch_fn forward_to;
 static int forwarded, spoil;
@@ -653,6 +687,7 @@ static void isolated_wrong(Job *job, graft_context *ctx)
 	CHECK(!a.available);
 	CHECK_HAS(a.reason, "fails its self test (f32, round=late): element 0 of q_n is ");
 	Text caps = printed(t, &job->scratch);
+	same_answers(t, caps_parse(job, ctx, caps.text, caps.size, "caps.json", &job->scratch), &job->scratch);
 	CHECK_HAS(caps.text, "\"self_tests\": true");
 	CHECK_HAS(caps.text, "\"self_test\": \"failed\", \"why\": \"fails its self test (f32, round=late)");
 }
@@ -663,6 +698,13 @@ static void hang_load(Job *job, graft_context *ctx)
 	CHECK_STR(a.reason, "'" PACKS "hang_load.so' did not end within 1 second while loading; leave it out, or rebuild it");
 }
 
+static void hang_call(Job *job, graft_context *ctx)
+{
+	Answer a = target_kernel(isolated_with(job, ctx, 1), DUAL, &job->scratch);
+	CHECK_STR(a.reason, DUAL " of '" PACKS "hang_call.so' (test 1.0) did not end within 1 second in its self test; leave it out, or "
+	          "rebuild it");
+}
+
 TEST(probe_isolated_crash_on_load) { inside(CONTEXT(PACKS "crash_load.so"), crash_load); }
 TEST(probe_isolated_exit_on_load) { inside(CONTEXT(PACKS "exit_load.so"), exit_load); }
 TEST(probe_isolated_crash_on_table) { inside(CONTEXT(PACKS "crash_table.so"), crash_table); }
@@ -670,6 +712,7 @@ TEST(probe_isolated_crash_on_call) { inside(CONTEXT(PACKS "crash_call.so"), cras
 TEST(probe_isolated_good) { inside(CONTEXT(PACKS "good.so"), isolated_good); }
 TEST(probe_isolated_missing) { inside(CONTEXT("nowhere.so"), isolated_missing); }
 TEST(probe_isolated_wrong_numbers) { inside(CONTEXT(PACKS "wrong.so"), isolated_wrong); }
+TEST(probe_isolated_hang_on_call) { inside(CONTEXT(PACKS "hang_call.so"), hang_call); }
 TEST(probe_isolated_hang_on_load) { inside(CONTEXT(PACKS "hang_load.so"), hang_load); }
 
 static void survivors(Job *job, graft_context *ctx)
