@@ -1,4 +1,5 @@
-/* config.c - what was asked for: levels, flags and lists, from the API and from configuration files (docs/config.md). */
+/* config.c - what was asked for: levels, flags and lists, from the API and from configuration files
+ * (docs/config.md). */
 #include "config.h"
 #include "../io/io.h"
 #include <string.h>
@@ -69,7 +70,8 @@ static const Pass *need_pass(Job *job, const char *name, size_t n)
 {
 	const Pass *p = pass_find(name, n);
 	if (!p)
-		fail(job, GRAFT_E_USAGE, "there is no pass '%.*s'; there are %s", (int)(n < 100 ? n : 100), name, all_passes(&job->scratch));
+		fail(job, GRAFT_E_USAGE, "there is no pass '%.*s'; there are %s", (int)(n < 100 ? n : 100), name,
+		     all_passes(&job->scratch));
 	return p;
 }
 
@@ -169,12 +171,21 @@ void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user)
 /* ---- configuration files ---- */
 
 /* What a file says, before any of it counts. */
-typedef struct File { const char *who; Setting *flags; int level; const Pass **list; bool has_limit; int64_t limit; const char *target; } File;
+typedef struct File {
+	const char *who;
+	Setting *flags;
+	int level;                            /* -1: not given */
+	const Pass **list;
+	bool has_limit;
+	int64_t limit;
+	const char *target;
+} File;
 
 static void no_such_pass(Json at, bool key, const char *name)
 {
 	if (key)
-		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(at.text->arena));
+		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name,
+		              all_passes(at.text->arena));
 	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(at.text->arena));
 }
 
@@ -239,7 +250,8 @@ static void load_body(Job *job, void *arg)
 	Call *a = arg;
 	enter(a->c, job);
 	Bytes b = file_read(&job->scratch, a->name);
-	File f = { .who = arena_strdup(&a->c->arena, a->name), .flags = NEW_ARRAY(&job->scratch, n_passes, Setting), .level = -1 };
+	File f = { .who = arena_strdup(&a->c->arena, a->name), .flags = NEW_ARRAY(&job->scratch, n_passes, Setting),
+	           .level = -1 };
 	read_file(&f, json_parse(&job->scratch, b.data, b.size, a->name, GRAFT_E_CONFIG), &a->c->arena);
 	take_file(a->c, &f);
 }
@@ -271,5 +283,6 @@ Decision config_decide(const graft_config *c, const Pass *pass, Arena *into)
 		return (Decision){ GRAFT_AUTO, false, "built-in", "runs only when asked for by name" };
 	bool wanted = c->level >= pass->level;
 	return (Decision){ GRAFT_AUTO, wanted, who,
-	                   arena_printf(into, "%s at -O%d (on from -O%d)", wanted ? "on" : "off", c->level, pass->level) };
+	                   arena_printf(into, "%s at -O%d (on from -O%d)", wanted ? "on" : "off", c->level,
+	                                pass->level) };
 }

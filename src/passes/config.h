@@ -12,7 +12,7 @@ struct graft_config {
 	int level;
 	const char *level_who;
 	Setting *flags;                       /* n_passes of them; who NULL: nobody asked */
-	const Pass **list;                    /* graft_config_set_passes: exactly these, NULL-terminated; NULL: the level's pipeline */
+	const Pass **list;                    /* exactly these, ended by NULL; NULL: the level's pipeline */
 	const char *list_who;
 	int64_t limit;                        /* negative: none */
 	const char *target_path;              /* caps file; NULL: this machine */

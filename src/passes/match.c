@@ -1,5 +1,6 @@
-/* match.c - the search. From the first root up to definitions, one candidate each, and down to users, several; whatever is bound is
- * put back when a choice leads nowhere, so the order of alternatives is the only thing that decides between two matches. */
+/* match.c - the search. From the first root up to definitions, one candidate each, and down to users, several; whatever
+ * is bound is put back when a choice leads nowhere, so the order of alternatives is the only thing that decides between
+ * two matches. */
 #include "match.h"
 #include <assert.h>
 #include <string.h>
@@ -119,14 +120,16 @@ static bool attrs_fit(Match *m, const Term *t, const Node *n)
 
 static bool same_value(const Value *a, const Value *b)
 {
-	return a == b || (a && b && a->kind == VALUE_LITERAL && b->kind == VALUE_LITERAL && attr_same(&a->literal, &b->literal));
+	return a == b || (a && b && a->kind == VALUE_LITERAL && b->kind == VALUE_LITERAL &&
+	                  attr_same(&a->literal, &b->literal));
 }
 
 static bool bind_value(Match *m, int name, Value *v)
 {
 	State *s = &m->s;
 	if (s->bound[name])
-		return same_value(s->value[name], v) || miss(m, (Miss){ .code = "structure", .value = v, .name = name });
+		return same_value(s->value[name], v) ||
+			miss(m, (Miss){ .code = "structure", .value = v, .name = name });
 	s->bound[name] = true;
 	s->value[name] = v;
 	int line = m->p->line_of[name];
@@ -169,7 +172,8 @@ static bool bind_args(Match *m, const Term *t, const Node *n, bool swapped)
 	return true;
 }
 
-/* Every operand of the node is one of the term's; the term may name some that the node has not, if they are optional. */
+/* Every operand of the node is one of the term's; the term may name some that the node has not, if they are
+ * optional. */
 static bool arity_fits(const Term *t, const Node *n)
 {
 	for (int i = (int)n->n_in; i < t->n_in; i++)
