@@ -43,6 +43,9 @@ struct Rule {
 	 * until it returns true. Refuses when there is none. */
 	const char *join_at;
 	bool (*join)(Match *m, bool (*attempt)(Match *m, Node *candidate));
+	const struct UserRule *user;          /* a rule of the user's own (user_rule.c); NULL: one of graft's */
+	const char *file;                     /* where its text stands, for errors, and the lines before match and emit there; NULL: none */
+	int match_line, emit_line;
 	bool tentative;                       /* the replaced value is held by the new node and comes back unless a later rewrite consumes it */
 };
 
