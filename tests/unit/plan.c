@@ -184,6 +184,18 @@ TEST(plan_does_not_follow_a_weights_file_out_of_its_folder)
 	        "inputs");
 }
 
+TEST(plan_says_when_the_weights_file_cannot_be_read)
+{
+	static const char text[] = "graph g\nweights \"no/such.safetensors\"\nparam w: f32[4]\ny = neg(w)\noutput y\n";
+	refused(text, false, NULL, GRAFT_E_DATA,
+	        "no data for param w: f32[4]; give them as inputs or ask for random ones; "
+	        "weights file no/such.safetensors: cannot open the file: No such file or directory");
+	Bench b = bench(text);
+	must_make(&b, true, NULL);
+	CHECK_HAS(graft_plan_note(b.plan, 0), "weights file no/such.safetensors: cannot open");
+	done(&b);
+}
+
 TEST(plan_names_every_op_that_cannot_run)
 {
 	refused("graph g\ninput x: f32[4]\na: f32[4] = twist(x)\nb: f32[4] = turn(a)\nc: f32[4] = twist(b)\n"
