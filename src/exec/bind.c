@@ -273,8 +273,8 @@ void bind_nodes(graft_plan *p)
 		t = try_bind(p, target);
 		for (size_t i = 0; i < before.n; i++)
 			if (!still(&t, before.v[i].op))
-				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op,
-				          before.v[i].n, before.v[i].reason);
+				plan_note(p, "%s is run as the ops it stands for (%u node%s): %s", before.v[i].op,
+				          before.v[i].n, before.v[i].n == 1 ? "" : "s", before.v[i].reason);
 	}
 	report(p->arena.job, &t);
 }
