@@ -209,7 +209,9 @@ GRAFT_API void graft_config_set_limit(graft_config *c, int64_t n);
 /* Rewrites for the machine described in a file written by `graft probe --save` instead of for this one. */
 GRAFT_API graft_status graft_config_set_target(graft_config *c, const char *caps_path, graft_error *err);
 
-/* Called before (when = 0) and after (when = 1) each pass that runs, with the graph as it is. NULL: none. */
+/* Called before (when = 0) and after (when = 1) each pass that runs, with the graph as it is; and once more (when = -1) when a pass
+ * fails by a fault of its own, with a copy of the graph it was given, before the call fails. Between passes a graph may hold norms
+ * that were recognised for a fusion beside the nodes they stand for. NULL: none. */
 typedef void (*graft_pass_hook)(void *user, const char *pass, int when, graft_graph *g);
 GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user);
 

@@ -29,6 +29,11 @@ static void around_pass(void *user, const char *pass, int when, graft_graph *g)
 	Hook *h = user;
 	if (h->failed)
 		return;
+	if (when < 0) {
+		fprintf(stderr, "# %s failed on this graph\n", pass);
+		graft_graph_print(g, GRAFT_FORMAT_TEXT, cli_write, stderr, NULL);
+		return;
+	}
 	if (cli_has(h->c, OPT_dump_dir))
 		dump(h, pass, when, g);
 	if (!asked(h->c, when ? OPT_print_after : OPT_print_before, pass))

@@ -80,7 +80,8 @@ static void copy_origin(Copy *c, const Node *n, Node *made)
 		made->origin.names[i] = copy_text(c, n->origin.names[i]);
 }
 
-/* A known op's types follow from its operands, so only an unknown one's are copied. */
+/* A known op's types follow from its operands, so only an unknown one's are copied. A tentative node becomes a plain one: what it stands
+ * in for is copied as well, and nothing uses it. */
 static void copy_node(Copy *c, const Node *n)
 {
 	bool known = op_code(n->op) != OP_unknown;
@@ -108,8 +109,6 @@ static void copy_node(Copy *c, const Node *n)
 	copy_origin(c, n, made);
 	made->source = n->source ? arena_strndup(&c->to->arena, n->source, n->source_size) : NULL;
 	made->source_size = n->source_size;
-	made->tentative = n->tentative;
-	made->held = n->held ? c->value[n->held->id] : NULL;
 }
 
 static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)

@@ -306,10 +306,14 @@ Output *graph_output(Graph *g, const char *name, Value *v)
 void value_replace(Graph *g, Value *old, Value *by)
 {
 	assert(old != by && type_eq(g, &old->type, &by->type) == YES);
-	while (old->uses)
+	bool early = false;
+	while (old->uses) {
+		const Node *user = old->uses->node;
+		early |= user && by->def && user->pos < by->def->pos;
 		use_set(old->uses, by);
+	}
 	g->rewrites++;
-	if (by->def)
+	if (early)
 		order_repair(g, by->def);
 }
 

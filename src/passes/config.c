@@ -286,9 +286,18 @@ graft_status graft_config_load(graft_config *c, const char *path, graft_error *e
 
 /* ---- deciding ---- */
 
+/* A pass that the configuration does not know can only come from a list. */
+static Setting setting_of(const graft_config *c, const Pass *pass)
+{
+	for (size_t i = 0; i < c->n_pass; i++)
+		if (c->pass[i] == pass)
+			return c->flags[i];
+	return (Setting){ GRAFT_ON, c->list_who };
+}
+
 Decision config_decide(const graft_config *c, const Pass *pass, Arena *into)
 {
-	Setting s = c->flags[place_of(c, pass)];
+	Setting s = setting_of(c, pass);
 	if (s.who && s.flag != GRAFT_AUTO)
 		return (Decision){ s.flag, s.flag == GRAFT_ON, s.who,
 		                   arena_printf(into, "switched %s by %s", flag_words[s.flag], s.who) };

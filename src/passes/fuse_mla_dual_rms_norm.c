@@ -14,7 +14,7 @@
 #include "piece.h"
 
 /* Siblings looked at on each side, and pieces of one base; a model has three. Bounds keep strange graphs linear. */
-enum { MAX_LOOK = 16, MAX_PIECES = 256 };
+enum { MAX_LOOK = 16, MAX_PIECES = 64 };
 
 typedef struct Latent {
 	Node *norm;
@@ -193,22 +193,27 @@ static bool is_normed(const Latent *of, int64_t start, int64_t length)
 
 typedef struct Cut { Value *value; int64_t start; } Cut;
 
+static bool is_rest(const Latent *l, const Value *v, int64_t start)
+{
+	const Piece *p = &l->piece;
+	Dim last = v->type.dims[v->type.rank - 1];
+	bool beside = dim_is_const(last) && (start == p->start + p->length || start + last.value == p->start);
+	return beside && last.value && !is_normed(l, start, last.value);
+}
+
 /* Is there a piece without a norm right beside this one? */
 static bool has_rest(Index *x, const Latent *l)
 {
-	const Piece *p = &l->piece;
-	Cut work[MAX_PIECES] = { { p->base, 0 } };
+	Cut work[MAX_PIECES] = { { l->piece.base, 0 } };
 	size_t n = 1;
 	for (size_t i = 0; i < n; i++)
-		for (const Use *u = work[i].value->uses; u; u = u->next)
-			for (uint32_t o = 0; u->node && o < u->node->n_out; o++) {
+		for (const Use *u = work[i].value->uses; u && n < MAX_PIECES; u = u->next)
+			for (uint32_t o = 0; u->node && o < u->node->n_out && n < MAX_PIECES; o++) {
 				Value *v = u->node->out[o];
 				int64_t start = work[i].start;
-				if (n == MAX_PIECES || u != &u->node->in[0] || !piece_step(x->run->g, v, &start))
+				if (u != &u->node->in[0] || !piece_step(x->run->g, v, &start))
 					continue;
-				Dim last = v->type.dims[v->type.rank - 1];
-				bool beside = dim_is_const(last) && (start == p->start + p->length || start + last.value == p->start);
-				if (beside && last.value && !is_normed(l, start, last.value))
+				if (is_rest(l, v, start))
 					return true;
 				work[n++] = (Cut){ v, start };
 			}

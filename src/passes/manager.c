@@ -64,7 +64,7 @@ static void run_body(Job *job, void *arg)
 		s->pass->run(&run);
 	else
 		rules_run(&run, s->pass->rules);
-	s->changed = g->rewrites != rewrites;
+	s->changed = g->rewrites != rewrites || run.applied;
 	if (s->changed)
 		graph_verify(g);
 	if (!p->report)
@@ -193,6 +193,7 @@ static void run_pass(Pipeline *p, Job *job, const Pass *pass)
 
 static void settle_tentative(Pipeline *p)
 {
+	uint32_t rewrites = p->g->rewrites;
 	for (const Tentative *t = p->tentative; t; t = t->next) {
 		int64_t back = tentative_restore(p->g, t->first, t->end);
 		if (!back || !p->report)
@@ -203,16 +204,16 @@ static void settle_tentative(Pipeline *p)
 		r->applied -= back;
 		r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
 	}
+	if (p->g->rewrites != rewrites)
+		graph_verify(p->g);
 }
 
 void pipeline_run(Pipeline *p, Job *job)
 {
 	for (p->at = 0; p->list[p->at] && p->at != p->until; p->at++)
 		run_pass(p, job, p->list[p->at]);
-	if (p->until == PIPELINE_WHOLE) {
+	if (p->until == PIPELINE_WHOLE)
 		settle_tentative(p);
-		graph_verify(p->g);
-	}
 }
 
 static const graft_config *default_config(Job *job, graft_context *ctx)

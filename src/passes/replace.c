@@ -64,6 +64,14 @@ static Value *draft_arg(Match *m, Value *const *made, const Arg *a)
 	return v;
 }
 
+static Value *draft_out(Match *m, Node *n, int name)
+{
+	Value *v = draft_value(m, (Type){ .dtype = GRAFT_DTYPE_COUNT });
+	v->name = m->p->line_of[name] >= 0 ? m->s.value[name]->name : m->p->name[name];
+	v->def = n;
+	return v;
+}
+
 static Draft *draft_line(Match *m, Value *const *made, const Line *l)
 {
 	Arena *a = m->run->scratch;
@@ -85,6 +93,9 @@ static Draft *draft_line(Match *m, Value *const *made, const Line *l)
 	}
 	n->n_out = (uint32_t)l->n_out;
 	d->types = NEW_ARRAY(a, n->n_out, Type);
+	n->out = NEW_ARRAY(a, n->n_out, Value *);
+	for (uint32_t i = 0; i < n->n_out; i++)
+		n->out[i] = draft_out(m, n, l->out[i]);
 	return d;
 }
 
@@ -269,7 +280,8 @@ static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
 	for (int i = 0; i < l->n_out; i++) {
 		if (m->p->line_of[l->out[i]] >= 0 && !same_type(m, m->s.value[l->out[i]], &d->types[i]))
 			return false;
-		made[l->out[i]] = draft_value(m, d->types[i]);
+		made[l->out[i]] = d->node.out[i];
+		made[l->out[i]]->type = d->types[i];
 	}
 	return kernel_covers(m, d);
 }

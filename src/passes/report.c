@@ -22,10 +22,18 @@ static bool is_code(const char *code)
 
 /* ---- inside a pass ---- */
 
+/* On a job of its own, so that what the copying needs is gone before the pass goes on. */
+static void backup_body(Job *job, void *arg)
+{
+	PassRun *run = arg;
+	*run->backup = graph_release(graph_copy(job, run->g));
+}
+
 void pass_touch(PassRun *run)
 {
-	if (run->backup && !*run->backup)
-		*run->backup = graph_release(graph_copy(graph_job(run->g), run->g));
+	graft_error err;
+	if (run->backup && !*run->backup && guarded(context_allocator(run->g->ctx), backup_body, run, &err))
+		fail_again(graph_job(run->g), &err);
 }
 
 bool pass_rewrite(PassRun *run)
