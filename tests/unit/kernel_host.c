@@ -69,7 +69,7 @@ int64_t random_below(Random *r, int64_t n) { return (int64_t)(random_bits(r) % (
 
 double random_number(Random *r)
 {
-	double v = (double)(int64_t)(random_bits(r) >> 12) / 0x1p51 * 8 - 4;
+	double v = (double)(int64_t)(random_bits(r) >> 12) / 0x1p52 * 8 - 4;
 	return random_below(r, 8) ? v : (double)(int64_t)v;
 }
 
