@@ -178,6 +178,8 @@ static void put_small(int dtype, void *p, double v)
 	unsigned top = (1u << (width - 1)) - (f.infinity ? 1u << f.bits : 1), bits;
 	bits = isnan(v) ? dtype == GRAFT_DTYPE_f8e4m3fnuz ? 0x80 : top | 1 : isinf(v) ? small_bits(copysign(0, v), width, 0, 0) | top
 	       : small_bits(v, width, f.bits, bias);
+	if (dtype == GRAFT_DTYPE_f8e4m3fnuz && v == 0)
+		bits = 0;                     /* it has one zero */
 	uint16_t two = (uint16_t)bits;
 	uint8_t one = (uint8_t)bits;
 	memcpy(p, width == 8 ? (void *)&one : (void *)&two, (size_t)width / 8);

@@ -1,6 +1,6 @@
 /* kernel_pack.c - the built-in pack: one kernel for each row that computes. */
 #include "test.h"
-#include "../../src/ir/ops.h"
+#include "../../src/ir/graph.h"
 #include "../../src/kernels/cpu/cpu.h"
 
 typedef struct Seen { char text[512]; uint32_t n, kernels; unsigned rounds, cast, add; bool same; } Seen;
@@ -32,7 +32,10 @@ static void look(Job *job, void *arg)
 TEST(kernel_pack_has_every_row)
 {
 	Seen s = { .same = false };
-	CHECK_INT(guarded(NULL, look, &s, NULL), GRAFT_OK);
+	graft_context *ctx;
+	CHECK_INT(graft_context_new(NULL, &ctx, NULL), GRAFT_OK);
+	CHECK_INT(guarded(context_allocator(ctx), look, &s, NULL), GRAFT_OK);
+	graft_context_free(ctx);
 	CHECK(s.same);
 	CHECK_INT(s.kernels, s.n);
 	CHECK_STR(s.text, "fused_mla_dual_rms_norm(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: late|early}");
