@@ -20,9 +20,9 @@ static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float 
 {
 	(void)self;
 	CHECK(m > 0 && n > 0);
-	CHECK(ci >= n && (ai == 1 || ak == 1) && (bk == 1 || bj == 1));
-	CHECK((ak == 1 && ai >= k) || (ai == 1 && ak >= m));
-	CHECK((bj == 1 && bk >= n) || (bk == 1 && bj >= k));
+	CHECK(ci >= n);
+	CHECK(ak == 1 ? ai >= k : ai == 1 && ak >= m);        /* as a BLAS has it */
+	CHECK(bj == 1 ? bk >= n : bk == 1 && bj >= k);
 	for (int64_t i = 0; i < m; i++)
 		for (int64_t j = 0; j < n; j++) {
 			double sum = accumulate ? (double)c[i * ci + j] : 0;
