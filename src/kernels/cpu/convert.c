@@ -151,22 +151,24 @@ RUNS(f32, float)
 RUNS(f64, double)
 RUNS(i64, int64_t)
 
-VECTOR void round_f32(int dtype, float *v, int64_t n)
+VECTOR static void round_to_bf16(float *v, int64_t n)
 {
-	if (dtype == GRAFT_DTYPE_bf16) {
-		for (int64_t i = 0; i < n; i++)
-			v[i] = bf16_to_f32(f32_to_bf16(v[i]));
-	} else if (dtype == GRAFT_DTYPE_f16) {
-		for (int64_t i = 0; i < n; i++)
-			v[i] = f16_to_f32(f32_to_f16(v[i]));
-	} else if (class_of(dtype) == CLASS_F32 && dtype != GRAFT_DTYPE_f32) {
-		uint8_t room[RUN];
-		for (int64_t i = 0; i < n; i += RUN) {
-			int64_t k = n - i < RUN ? n - i : RUN;
-			store_f32(dtype, room, 1, v + i, k);
-			load_f32(v + i, dtype, room, 1, k);
-		}
-	}
+	for (int64_t i = 0; i < n; i++)
+		v[i] = bf16_to_f32(f32_to_bf16(v[i]));
+}
+
+VECTOR static void round_to_f16(float *v, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		v[i] = f16_to_f32(f32_to_f16(v[i]));
+}
+
+void round_f32(int dtype, float *v, int64_t n)
+{
+	if (dtype == GRAFT_DTYPE_bf16)
+		round_to_bf16(v, n);
+	else if (dtype == GRAFT_DTYPE_f16)
+		round_to_f16(v, n);
 }
 
 #define COPY(bytes, type)                                                                                              \

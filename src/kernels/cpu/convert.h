@@ -12,7 +12,7 @@
 #include <graft/graft.h>
 #include <string.h>
 
-/* Before a function with a loop over elements: compiled twice, for any x86-64 and for those with AVX2, and chosen when the
+/* Before a static function with a loop over elements: compiled twice, for any x86-64 and for those with AVX2, and chosen when the
  * library is loaded. Neither fuses a multiplication with an addition, so both give the same bits. */
 #if defined(__x86_64__) && defined(__GLIBC__)
 #define VECTOR __attribute__((target_clones("avx2", "default")))
@@ -146,7 +146,7 @@ static inline bool placed(int dtype, int class_dtype, const void *to, int64_t st
 	return dtype == class_dtype && stride == 1 && (uintptr_t)to % graft_dtype_size((graft_dtype)dtype) == 0;
 }
 
-/* Rounds to the values that dtype (f16, bf16, f8) has; f32 and wider stay as they are. */
+/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done. */
 void round_f32(int dtype, float *v, int64_t n);
 
 enum { RUN = 512 };                           /* longest run that kernels take in one step; a multiple of LANES */

@@ -202,7 +202,7 @@ static void batch_slots(void *arg, int64_t begin, int64_t end)
 {
 	const Product *p = arg;
 	for (int64_t i = begin; i < end; i++) {
-		Slot s = { p, p->room + i * p->slot_room };
+		Slot s = { p, p->room ? p->room + i * p->slot_room : NULL };
 		int64_t each = p->batch.size / p->slots, more = p->batch.size % p->slots;
 		int64_t first = i * each + least(i, more);
 		walk_range(&p->batch, first, first + each + (i < more), INT64_MAX, batch_run, &s);

@@ -17,7 +17,7 @@ typedef struct Softmax {
 #define ROUND_f64(s, v, n) ((void)(s))
 
 #define SOFTMAX(class, type, exp)                                                                                      \
-	VECTOR type max_run_##class(const type *v, int64_t n)                                                          \
+	VECTOR static type max_lanes_##class(const type *v, int64_t n)                                                 \
 	{                                                                                                              \
 		type max[LANES];                                                                                       \
 		int64_t whole = n - n % LANES;                                                                         \
@@ -32,7 +32,7 @@ typedef struct Softmax {
 			max[0] = max[j] > max[0] ? max[j] : max[0];                                                    \
 		return max[0];                                                                                         \
 	}                                                                                                              \
-	VECTOR type exp_run_##class(type *v, type max, int64_t n)                                                      \
+	VECTOR static type exp_lanes_##class(type *v, type max, int64_t n)                                             \
 	{                                                                                                              \
 		type sum[LANES] = { 0 };                                                                               \
 		int64_t whole = n - n % LANES;                                                                         \
@@ -48,6 +48,8 @@ typedef struct Softmax {
 				sum[j] += sum[j + half];                                                               \
 		return sum[0];                                                                                         \
 	}                                                                                                              \
+	type max_run_##class(const type *v, int64_t n) { return max_lanes_##class(v, n); }                             \
+	type exp_run_##class(type *v, type max, int64_t n) { return exp_lanes_##class(v, max, n); }                    \
 	VECTOR static void share_run_##class(type *v, type max, type sum, int64_t n)                                   \
 	{                                                                                                              \
 		for (int64_t i = 0; i < n; i++)                                                                        \
