@@ -30,7 +30,8 @@ extern "C" {
 #define GRAFT_ROUND_EARLY 2u                  /* cast the normalised x to its dtype, then multiply */
 
 /* One attribute value, symbols bound. Which member counts follows from the op's row: INT, BOOL, DTYPE, AXIS: i (an axis is
- * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n.
+ * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n;
+ * LIST: list, n too: integers, or, where the result's dtype is a float, the bits of doubles.
  * An optional attribute that is not given has `given` 0. */
 typedef struct graft_attr {
 	int32_t given;
@@ -43,7 +44,8 @@ typedef struct graft_attr {
 /* What the host offers a CPU kernel while it runs. */
 typedef struct graft_host {
 	void *self;
-	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. */
+	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. Called
+	 * from inside a body it runs the whole range right there; so does sgemm, which may be called from bodies too. */
 	void (*parallel)(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg);
 	/* C = A * B (+ C when accumulate), float32, element strides: a(i,k) = a[i*ai + k*ak], ...; of each pair one stride is 1,
 	 * c is row major (cj = 1). */
