@@ -46,7 +46,7 @@ static void *host_scratch(void *self, size_t bytes)
 
 void host_init(Host *h, int pieces)
 {
-	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch }, .pieces = pieces, .scratch_left = INT64_C(1) << 32 };
+	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch, NULL }, .pieces = pieces, .scratch_left = INT64_C(1) << 32 };
 }
 
 void host_end(Host *h)
