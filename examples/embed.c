@@ -36,7 +36,7 @@ static graft_status optimize_and_run(graft_graph *g, graft_error *err)
 	graft_report *report;
 	if (graft_optimize(g, NULL, &report, err))
 		return err->status;
-	printf("%lld pairs of norms fused\n", (long long)graft_report_applied(report, "fuse_mla_dual_rms_norm"));
+	printf("pairs of norms fused: %lld\n", (long long)graft_report_applied(report, "fuse_mla_dual_rms_norm"));
 	const graft_refusal *r;
 	for (size_t i = 0; (r = graft_report_refusal(report, i)); i++)
 		printf("%s stayed: %s\n", r->node, r->message);

@@ -28,6 +28,7 @@ part() {
 part rooms tests/rooms.sh
 part unit build/check/unit
 part golden tests/golden.sh
+part examples tests/examples.sh
 for t in tests/sweep_*.sh; do
 	[ -e "$t" ] && part "$(basename "$t" .sh)" "$t"
 done

@@ -215,6 +215,37 @@ GRAFT_API graft_status graft_config_set_target(graft_config *c, const char *caps
 typedef void (*graft_pass_hook)(void *user, const char *pass, int when, graft_graph *g);
 GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user);
 
+/* ---- rules of your own -------------------------------------------------------------------------------------- */
+
+/* What a rule has bound at one place of a graph, while `where` looks at it. */
+typedef struct graft_match graft_match;
+
+/* A rewrite rule as docs/rules.md describes it, run as one more pass behind graft's own, on at -O1 and up like they are. */
+typedef struct graft_rule {
+	size_t struct_size;           /* sizeof(graft_rule) */
+	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
+	const char *match, *emit;
+	bool (*where)(void *user, graft_match *m);   /* more conditions; says why not with graft_match_refuse. NULL: none */
+	void *user;                   /* for where */
+} graft_rule;
+
+/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (an unknown op, a name in emit that match does not
+ * bind, ...), with its place in the text. GRAFT_E_USAGE: there is a pass of that name. */
+GRAFT_API graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graft_error *err);
+
+/* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit. */
+GRAFT_API graft_status graft_config_load_rules(graft_config *c, const char *path, graft_error *err);
+
+/* For `where`. Of a bound value: its type, "bf16[T, 1536]"; of a bound attribute or literal: its text, "1e-06". NULL: the rule has no such name, or the
+ * optional value is not there. Lives until the call of `where` ends. */
+GRAFT_API const char *graft_match_text(graft_match *m, const char *name);
+/* The number of a bound attribute or literal; false: it is none. */
+GRAFT_API bool graft_match_number(graft_match *m, const char *name, double *out);
+/* The size of an axis (negative: from the end) of a bound value; false: no such axis, or its size is not a known number. */
+GRAFT_API bool graft_match_size(graft_match *m, const char *name, int axis, int64_t *out);
+/* Says why the rule does not apply here, for --explain. Always returns false. */
+GRAFT_API bool graft_match_refuse(graft_match *m, const char *why);
+
 /* ---- optimising ------------------------------------------------------------------------------------------- */
 
 typedef struct graft_report graft_report;

@@ -30,7 +30,8 @@ extern "C" {
 #define GRAFT_ROUND_EARLY 2u                  /* cast the normalised x to its dtype, then multiply */
 
 /* One attribute value, symbols bound. Which member counts follows from the op's row: INT, BOOL, DTYPE, AXIS: i (an axis is
- * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n.
+ * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n;
+ * LIST: list, n too: integers, or, where the result's dtype is a float, the bits of doubles.
  * An optional attribute that is not given has `given` 0. */
 typedef struct graft_attr {
 	int32_t given;
@@ -40,10 +41,27 @@ typedef struct graft_attr {
 	const int64_t *list;
 } graft_attr;
 
-/* What the host offers a CPU kernel while it runs. */
+/* C = A * B (+ C when accumulate), `batch` times, on a device; element (i, k) of the p-th A lies at a + i*a_i + k*a_k
+ * + p*a_batch, in elements. All have one dtype, f16, bf16 or f32; sums are float32 and are rounded once. */
+typedef struct graft_gemm {
+	uint32_t struct_size;
+	int32_t dtype;                        /* a graft_dtype */
+	int64_t m, n, k, batch;               /* each >= 1 */
+	const void *a, *b;
+	void *c;
+	int64_t a_i, a_k, a_batch;            /* of a_i, a_k one is 1; of b_k, b_j one is 1; c_j is 1 */
+	int64_t b_k, b_j, b_batch;
+	int64_t c_i, c_j, c_batch;
+	int32_t accumulate;
+	void *stream;                         /* the launch's */
+} graft_gemm;
+
+/* What the host offers a kernel while it runs. On the CPU `gemm` is NULL; on a GPU `parallel`, `sgemm` and `scratch` are, and `gemm` is
+ * when no BLAS was found. */
 typedef struct graft_host {
 	void *self;
-	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. */
+	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. Called
+	 * from inside a body it runs the whole range right there; so does sgemm, which may be called from bodies too. */
 	void (*parallel)(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg);
 	/* C = A * B (+ C when accumulate), float32, element strides: a(i,k) = a[i*ai + k*ak], ...; of each pair one stride is 1,
 	 * c is row major (cj = 1). */
@@ -51,6 +69,8 @@ typedef struct graft_host {
 	              const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate);
 	/* Scratch memory that lives until the launch returns, 64-byte aligned; NULL when there is none left. */
 	void *(*scratch)(void *self, size_t bytes);
+	/* Queues the product on the stream. 0: done; any other number: not this one, the kernel computes it by itself. */
+	int (*gemm)(void *self, const graft_gemm *g);
 } graft_host;
 
 /* One call of a kernel. Operands and attributes stand in the order of the op's row (docs/ops.md); outputs are allocated, dense
@@ -62,7 +82,7 @@ typedef struct graft_launch {
 	const graft_tensor *out;
 	const graft_attr *attr;
 	void *stream;                         /* the HIP stream to launch on; NULL on the CPU */
-	const graft_host *host;               /* NULL on a GPU */
+	const graft_host *host;               /* may be NULL on a GPU */
 	char *message;                        /* room for a reason when the launch fails; NUL-terminated */
 	size_t message_size;
 } graft_launch;

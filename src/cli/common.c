@@ -52,6 +52,9 @@ static graft_status fill_config(Cli *c, graft_config *config)
 {
 	const char *file;
 	int64_t limit;
+	for (int i = 0; (file = cli_nth(c, OPT_rules, i)); i++)
+		if (graft_config_load_rules(config, file, &c->err))
+			return c->err.status;
 	for (int i = 0; (file = cli_nth(c, OPT_config, i)); i++)
 		if (graft_config_load(config, file, &c->err))
 			return c->err.status;

@@ -22,9 +22,9 @@ static void show(Job *job, void *arg)
 		printf("[\n");
 	else
 		printf("%-24s %-10s %-10s %-16s %s\n", "pass", "requested", "effective", "decided by", "why");
-	for (size_t i = 0; i < n_passes; i++) {
-		Decision d = config_decide(s->config, &pass_table[i], &job->scratch);
-		print_row(&pass_table[i], &d, s->json, i + 1 == n_passes);
+	for (size_t i = 0, n = s->config->n_pass; i < n; i++) {
+		Decision d = config_decide(s->config, s->config->pass[i], &job->scratch);
+		print_row(s->config->pass[i], &d, s->json, i + 1 == n);
 	}
 	if (s->json)
 		printf("]\n");

@@ -4,6 +4,7 @@
  * lowered to the ops it stands for by the pass that does so (all of them: one graph, one way), and binding starts anew.
  */
 #include "plan.h"
+#include "../kernels/cpu/cpu.h"
 #include "../passes/rule.h"
 #include <string.h>
 
@@ -82,6 +83,29 @@ static Answer ask(graft_plan *p, const Target *target, const Node *n)
 		distance[i] = dim_const(d >= 0 ? d : t->shape[t->rank - 1]);
 	}
 	return target_bind(target, p->g, n->op, types, n->n_in, n->attr, distance, a);
+}
+
+/* Does a pass make this op only where a kernel for it can be called? Then a missing kernel means what the user should know. */
+static bool guarded_op(const Op *op)
+{
+	for (size_t i = 0; i < n_passes; i++)
+		if (pass_table[i].kernel && !strcmp(pass_table[i].kernel, op->name))
+			return true;
+	return false;
+}
+
+/* Packs that were named take the place of graft's own for fused ops alone: what else they lack, graft computes itself. */
+static Answer ask_or_own(graft_plan *p, const Target *target, const Node *n)
+{
+	Answer a = ask(p, target, n);
+	if (a.available || guarded_op(n->op))
+		return a;
+	if (!p->own)
+		p->own = cpu_pack(&p->arena);
+	for (uint32_t i = 0; i < p->own->n_kernels; i++)
+		if (!strcmp(p->own->kernels[i].name, n->op->name))
+			return (Answer){ .available = true, .tier = GRAFT_TIER_NODE, .pack = "builtin", .kernel = &p->own->kernels[i] };
+	return a;
 }
 
 static bool is_builtin(const Answer *a)
@@ -204,7 +228,7 @@ static void bind_node(graft_plan *p, const Target *target, const Node *n, Troubl
 		layout_operand(p, n->in[i].value);
 	if (!layout_node(p, n))
 		return;
-	Answer a = ask(p, target, n);
+	Answer a = ask_or_own(p, target, n);
 	if (!a.available || !a.kernel) {
 		add_trouble(t, &p->arena.job->scratch, n, a.reason);
 		return;
@@ -273,8 +297,8 @@ void bind_nodes(graft_plan *p)
 		t = try_bind(p, target);
 		for (size_t i = 0; i < before.n; i++)
 			if (!still(&t, before.v[i].op))
-				plan_note(p, "%s is run as the ops it stands for (%u nodes): %s", before.v[i].op,
-				          before.v[i].n, before.v[i].reason);
+				plan_note(p, "%s is run as the ops it stands for (%u node%s): %s", before.v[i].op,
+				          before.v[i].n, before.v[i].n == 1 ? "" : "s", before.v[i].reason);
 	}
 	report(p->arena.job, &t);
 }

@@ -80,7 +80,7 @@ static void host_close(void *host)
 
 void host_open(Host *h, Arena *a, int threads)
 {
-	*h = (Host){ .mem = a->mem, .api = { h, host_parallel, host_sgemm, host_scratch } };
+	*h = (Host){ .mem = a->mem, .api = { h, host_parallel, host_sgemm, host_scratch, NULL } };
 	if (pthread_mutex_init(&h->lock, NULL))
 		fail(a->job, GRAFT_E_NOMEM, "no more locks can be made for a plan");
 	arena_undo(a, host_close, h);

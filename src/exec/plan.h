@@ -71,6 +71,7 @@ struct graft_plan {
 	const graft_tensor **given;           /* data for each input, then each param */
 	bool *random;                         /* by the same: it was filled by us */
 	const char *weights_trouble;          /* why the weights file cannot be read; NULL: it can, or there is none */
+	const graft_pack *own;                /* graft's own kernels, for what named packs lack; NULL: not asked for yet */
 	Slot *slots;                          /* by value, then those of copies that only the plan knows */
 	uint32_t *slot_of;                    /* by Value.id; NO_SLOT: none */
 	size_t n_slots, cap_slots;

@@ -1,5 +1,6 @@
 /* run.c - running a plan: one launch after the other. */
 #include "plan.h"
+#include <string.h>
 
 static bool is_failure(int status)
 {
@@ -26,15 +27,19 @@ static const Step *launch_all(graft_plan *p, int *status)
 	return failed;
 }
 
+/* Graft's own kernels begin with the op's name. */
 static void run_body(Job *job, void *arg)
 {
 	graft_plan *p = arg;
 	int status = 0;
 	const Step *s = launch_all(p, &status);
+	if (!s)
+		return;
+	const char *why = p->message[0] ? p->message : "its kernel failed and gave no reason";
 	p->message[sizeof p->message - 1] = 0;
-	if (s)
-		fail_at(job, is_failure(status) ? (graft_status)status : GRAFT_E_EXEC, s->label, "%s failed: %s", s->op,
-		        p->message[0] ? p->message : "its kernel gave no reason");
+	bool named = !strncmp(why, s->op, strlen(s->op));
+	fail_at(job, is_failure(status) ? (graft_status)status : GRAFT_E_EXEC, s->label, "%s%s%s", named ? "" : s->op,
+	        named ? "" : ": ", why);
 }
 
 graft_status graft_plan_run(graft_plan *p, graft_error *err)

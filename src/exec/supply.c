@@ -61,10 +61,10 @@ static void load_weights(graft_plan *p, const Graph *g)
 		fail_again(job, &err);
 	arena_undo(&p->arena, free_tensors, p->weights);
 	graft_status status = graft_tensors_load(p->weights, weights_path(p, g), &err);
-	if (status == GRAFT_E_IO)
-		p->weights_trouble = arena_strdup(&p->arena, err.message);
-	else if (status)
+	if (status && status != GRAFT_E_IO)
 		fail_again(job, &err);
+	if (status)
+		p->weights_trouble = arena_printf(&p->arena, "weights file %s: %s", weights_path(p, g), err.message);
 }
 
 /* ---- what is given ----------------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static void report_missing(graft_plan *p)
 		text_printf(&t, " and %u more", missing - NAMES_LISTED);
 	if (missing)
 		fail(job, GRAFT_E_DATA, "no data for %s; give them as inputs or ask for random ones%s%s", t.text,
-		     p->weights_trouble ? "; the weights file: " : "", p->weights_trouble ? p->weights_trouble : "");
+		     p->weights_trouble ? "; " : "", p->weights_trouble ? p->weights_trouble : "");
 }
 
 /* The random tensor of the same name, type and shape in the plan that this one is to be like. */

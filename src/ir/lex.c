@@ -362,7 +362,13 @@ void lex_seek(Lexer *l, const char *at)
 void lex_start(Lexer *l, Job *job, Arena *arena, graft_status status, const char *file, const char *path,
                const char *text, size_t size)
 {
-	*l = (Lexer){ .job = job, .arena = arena, .status = status, .file = file, .path = path, .line = 1,
+	lex_start_at(l, job, arena, status, file, path, text, size, 0);
+}
+
+void lex_start_at(Lexer *l, Job *job, Arena *arena, graft_status status, const char *file, const char *path,
+                  const char *text, size_t size, int before)
+{
+	*l = (Lexer){ .job = job, .arena = arena, .status = status, .file = file, .path = path, .line = 1 + before,
 	              .at = text, .end = text + size };
 	if (size > LEX_MAX_SIZE)
 		fail_in(job, status, file, 0, 0, path, "the text has %zu bytes, more than the limit of 2 GiB", size);

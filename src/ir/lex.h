@@ -47,6 +47,10 @@ enum { LEX_MAX_SIZE = INT32_MAX };            /* longest text in bytes, so that 
 void lex_start(Lexer *l, Job *job, Arena *arena, graft_status status, const char *file, const char *path,
                const char *text, size_t size);
 
+/* The same for a part of a file: `before` lines stand in front of it. */
+void lex_start_at(Lexer *l, Job *job, Arena *arena, graft_status status, const char *file, const char *path,
+                  const char *text, size_t size, int before);
+
 void lex_next(Lexer *l);                      /* the token after; at TOK_END it stays there */
 void lex_seek(Lexer *l, const char *at);      /* goes on at `at`, a place in the line of l->tok */
 

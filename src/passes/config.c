@@ -13,7 +13,7 @@ static void leave(void *arena)
 	((Arena *)arena)->job = NULL;
 }
 
-static void enter(graft_config *c, Job *job)
+void config_enter(graft_config *c, Job *job)
 {
 	arena_undo(&job->scratch, leave, &c->arena);
 	c->arena.job = job;
@@ -22,8 +22,38 @@ static void enter(graft_config *c, Job *job)
 static void new_body(Job *job, void *arg)
 {
 	graft_config *c = arg;
-	enter(c, job);
-	c->flags = NEW_ARRAY(&c->arena, n_passes, Setting);
+	config_enter(c, job);
+	config_start(c, c->ctx, &c->arena);
+}
+
+static void add_pass(graft_config *c, const Pass *pass, Arena *into)
+{
+	c->pass = arena_grow(into, c->pass, c->n_pass, &c->cap_pass, sizeof *c->pass);
+	c->flags = arena_grow(into, c->flags, c->n_pass, &c->cap_flags, sizeof *c->flags);
+	c->flags[c->n_pass] = (Setting){ GRAFT_AUTO, NULL };
+	c->pass[c->n_pass++] = pass;
+}
+
+void config_add_pass(graft_config *c, const Pass *pass)
+{
+	add_pass(c, pass, &c->arena);
+}
+
+void config_start(graft_config *c, graft_context *ctx, Arena *into)
+{
+	c->ctx = ctx;
+	c->level = 2;
+	c->limit = -1;
+	for (size_t i = 0; i < n_passes; i++)
+		add_pass(c, &pass_table[i], into);
+}
+
+const Pass *config_pass(const graft_config *c, const char *name, size_t n)
+{
+	for (size_t i = 0; i < c->n_pass; i++)
+		if (!strncmp(c->pass[i]->name, name, n) && !c->pass[i]->name[n])
+			return c->pass[i];
+	return NULL;
 }
 
 graft_status graft_config_new(graft_context *ctx, graft_config **out, graft_error *err)
@@ -32,7 +62,7 @@ graft_status graft_config_new(graft_context *ctx, graft_config **out, graft_erro
 	graft_config *c = mem->resize(mem->user, NULL, 0, sizeof *c);
 	if (!c)
 		return error_set(err, GRAFT_E_NOMEM, "no memory left for a configuration");
-	*c = (graft_config){ .ctx = ctx, .level = 2, .limit = -1 };
+	*c = (graft_config){ .ctx = ctx };
 	arena_init(&c->arena, mem, NULL);
 	graft_status status = guarded(mem, new_body, c, err);
 	if (status)
@@ -53,25 +83,28 @@ void graft_config_free(graft_config *c)
 
 /* ---- settings ---- */
 
-static size_t place_of(const Pass *p)
+static size_t place_of(const graft_config *c, const Pass *p)
 {
-	return (size_t)(p - pass_table);
+	size_t i = 0;
+	while (c->pass[i] != p)
+		i++;
+	return i;
 }
 
-static const char *all_passes(Arena *a)
+static const char *all_passes(const graft_config *c, Arena *a)
 {
 	Text t = { .arena = a };
-	for (size_t i = 0; i < n_passes; i++)
-		text_printf(&t, "%s%s", i ? ", " : "", pass_table[i].name);
+	for (size_t i = 0; i < c->n_pass; i++)
+		text_printf(&t, "%s%s", i ? ", " : "", c->pass[i]->name);
 	return t.text;
 }
 
-static const Pass *need_pass(Job *job, const char *name, size_t n)
+static const Pass *need_pass(const graft_config *c, Job *job, const char *name, size_t n)
 {
-	const Pass *p = pass_find(name, n);
+	const Pass *p = config_pass(c, name, n);
 	if (!p)
 		fail(job, GRAFT_E_USAGE, "there is no pass '%.*s'; there are %s", (int)(n < 100 ? n : 100), name,
-		     all_passes(&job->scratch));
+		     all_passes(c, &job->scratch));
 	return p;
 }
 
@@ -89,11 +122,11 @@ typedef struct Call { graft_config *c; const char *name, *who; graft_flag flag; 
 static void set_body(Job *job, void *arg)
 {
 	Call *a = arg;
-	enter(a->c, job);
+	config_enter(a->c, job);
 	if ((unsigned)a->flag > GRAFT_OFF)
 		fail(job, GRAFT_E_USAGE, "a flag is GRAFT_AUTO, GRAFT_ON or GRAFT_OFF, found %d", (int)a->flag);
-	const Pass *p = need_pass(job, a->name, strlen(a->name));
-	a->c->flags[place_of(p)] = (Setting){ a->flag, arena_strdup(&a->c->arena, a->who) };
+	const Pass *p = need_pass(a->c, job, a->name, strlen(a->name));
+	a->c->flags[place_of(a->c, p)] = (Setting){ a->flag, arena_strdup(&a->c->arena, a->who) };
 }
 
 graft_status graft_config_set(graft_config *c, const char *pass, graft_flag flag, const char *who, graft_error *err)
@@ -103,7 +136,7 @@ graft_status graft_config_set(graft_config *c, const char *pass, graft_flag flag
 
 static void drop_list(graft_config *c)
 {
-	for (size_t i = 0; i < n_passes && c->list; i++)
+	for (size_t i = 0; i < c->n_pass && c->list; i++)
 		if (c->flags[i].who == c->list_who)
 			c->flags[i] = (Setting){ GRAFT_AUTO, NULL };
 	c->list = NULL;
@@ -117,19 +150,19 @@ static void take_list(graft_config *c, const Pass **list, const char *who)
 	c->list = list;
 	c->list_who = who;
 	for (size_t i = 0; list[i]; i++)
-		c->flags[place_of(list[i])] = (Setting){ GRAFT_ON, who };
+		c->flags[place_of(c, list[i])] = (Setting){ GRAFT_ON, who };
 }
 
 static void set_passes_body(Job *job, void *arg)
 {
 	Call *a = arg;
-	enter(a->c, job);
+	config_enter(a->c, job);
 	const Pass **list = NULL;
 	size_t n = 0, cap = 0;
 	for (const char *s = a->name; *s; s += *s == ',') {
 		size_t len = strcspn(s, ",");
 		list = arena_grow(&a->c->arena, list, n, &cap, sizeof *list);
-		list[n++] = need_pass(job, s, len);
+		list[n++] = need_pass(a->c, job, s, len);
 		s += len;
 	}
 	list = arena_grow(&a->c->arena, list, n, &cap, sizeof *list);
@@ -153,7 +186,7 @@ void graft_config_set_limit(graft_config *c, int64_t n)
 static void target_body(Job *job, void *arg)
 {
 	Call *a = arg;
-	enter(a->c, job);
+	config_enter(a->c, job);
 	a->c->target_path = arena_strdup(&a->c->arena, a->name);
 }
 
@@ -172,6 +205,7 @@ void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user)
 
 /* What a file says, before any of it counts. */
 typedef struct File {
+	const graft_config *c;
 	const char *who;
 	Setting *flags;
 	int level;                            /* -1: not given */
@@ -181,21 +215,22 @@ typedef struct File {
 	const char *target;
 } File;
 
-static void no_such_pass(Json at, bool key, const char *name)
+static void no_such_pass(const File *f, Json at, bool key, const char *name)
 {
 	if (key)
 		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name,
-		              all_passes(at.text->arena));
-	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(at.text->arena));
+		              all_passes(f->c, at.text->arena));
+	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name,
+	          all_passes(f->c, at.text->arena));
 }
 
 static void read_flags(File *f, Json object)
 {
 	for (Json m = json_first(object, JSON_OBJECT); json_there(m); m = json_next(m)) {
-		const Pass *p = pass_find(json_key(m), strlen(json_key(m)));
+		const Pass *p = config_pass(f->c, json_key(m), strlen(json_key(m)));
 		if (!p)
-			no_such_pass(m, true, json_key(m));
-		f->flags[place_of(p)] = (Setting){ (graft_flag)json_word(m, flag_words, 3), f->who };
+			no_such_pass(f, m, true, json_key(m));
+		f->flags[place_of(f->c, p)] = (Setting){ (graft_flag)json_word(m, flag_words, 3), f->who };
 	}
 }
 
@@ -204,9 +239,9 @@ static void read_list(File *f, Json array, Arena *into)
 	size_t n = 0;
 	f->list = NEW_ARRAY(into, json_count(array) + 1, const Pass *);
 	for (Json e = json_first(array, JSON_ARRAY); json_there(e); e = json_next(e)) {
-		const Pass *p = pass_find(json_string(e), strlen(json_string(e)));
+		const Pass *p = config_pass(f->c, json_string(e), strlen(json_string(e)));
 		if (!p)
-			no_such_pass(e, false, json_string(e));
+			no_such_pass(f, e, false, json_string(e));
 		f->list[n++] = p;
 	}
 }
@@ -236,7 +271,7 @@ static void take_file(graft_config *c, const File *f)
 	}
 	if (f->list)
 		take_list(c, f->list, f->who);
-	for (size_t i = 0; i < n_passes; i++)
+	for (size_t i = 0; i < c->n_pass; i++)
 		if (f->flags[i].who)
 			c->flags[i] = f->flags[i];
 	if (f->has_limit)
@@ -248,10 +283,10 @@ static void take_file(graft_config *c, const File *f)
 static void load_body(Job *job, void *arg)
 {
 	Call *a = arg;
-	enter(a->c, job);
+	config_enter(a->c, job);
 	Bytes b = file_read(&job->scratch, a->name);
-	File f = { .who = arena_strdup(&a->c->arena, a->name), .flags = NEW_ARRAY(&job->scratch, n_passes, Setting),
-	           .level = -1 };
+	File f = { .c = a->c, .who = arena_strdup(&a->c->arena, a->name), .level = -1,
+	           .flags = NEW_ARRAY(&job->scratch, a->c->n_pass, Setting) };
 	read_file(&f, json_parse(&job->scratch, b.data, b.size, a->name, GRAFT_E_CONFIG), &a->c->arena);
 	take_file(a->c, &f);
 }
@@ -263,11 +298,11 @@ graft_status graft_config_load(graft_config *c, const char *path, graft_error *e
 
 /* ---- deciding ---- */
 
-/* A pass that is no row of the table can only come from a list. */
+/* A pass that the configuration does not know can only come from a list. */
 static Setting setting_of(const graft_config *c, const Pass *pass)
 {
-	for (size_t i = 0; i < n_passes; i++)
-		if (pass == &pass_table[i])
+	for (size_t i = 0; i < c->n_pass; i++)
+		if (c->pass[i] == pass)
 			return c->flags[i];
 	return (Setting){ GRAFT_ON, c->list_who };
 }

@@ -11,7 +11,9 @@ struct graft_config {
 	graft_context *ctx;
 	int level;
 	const char *level_who;
-	Setting *flags;                       /* n_passes of them; who NULL: nobody asked */
+	const Pass **pass;                    /* graft's in pipeline order, then the user's rules */
+	Setting *flags;                       /* one per pass; who NULL: nobody asked */
+	size_t n_pass, cap_pass, cap_flags;
 	const Pass **list;                    /* exactly these, ended by NULL; NULL: the level's pipeline */
 	const char *list_who;
 	int64_t limit;                        /* negative: none */
@@ -19,6 +21,14 @@ struct graft_config {
 	graft_pass_hook hook;
 	void *hook_user;
 };
+
+/* The pipeline of a configuration nobody changed lives in `into`. */
+void config_start(graft_config *c, graft_context *ctx, Arena *into);
+void config_add_pass(graft_config *c, const Pass *pass);      /* the pass must live as long as the configuration */
+const Pass *config_pass(const graft_config *c, const char *name, size_t n);   /* NULL: none */
+
+/* For calls that add to a configuration: its failures go to job until the job ends. */
+void config_enter(graft_config *c, Job *job);
 
 /* One pass after everything was weighed. */
 typedef struct Decision { graft_flag requested; bool wanted; const char *who, *reason; } Decision;

@@ -131,7 +131,8 @@ static bool kernel_there(Pipeline *p, Job *job, const Step *s)
 		return true;
 	if (s->d.requested == GRAFT_ON)
 		fail(job, GRAFT_E_UNAVAILABLE,
-		     "pass %s was switched on by %s, but its kernel cannot be called for %s: %s", s->pass->name, s->d.who,
+		     "pass %s was switched on by %s, but its kernel cannot be called for %s: %s",
+		     s->pass->name, s->d.who,
 		     target_arch(p->target), a.reason);
 	if (p->report) {
 		graft_pass_result *r = &p->report->result[s->result];
@@ -227,16 +228,14 @@ void pipeline_run(Pipeline *p, Job *job)
 static const graft_config *default_config(Job *job, graft_context *ctx)
 {
 	graft_config *c = NEW(&job->scratch, graft_config);
-	*c = (graft_config){ .ctx = ctx, .level = 2, .limit = -1,
-	                     .flags = NEW_ARRAY(&job->scratch, n_passes, Setting) };
+	config_start(c, ctx, &job->scratch);
 	return c;
 }
 
-static const Pass **level_pipeline(Job *job)
+static const Pass **level_pipeline(const graft_config *c, Job *job)
 {
-	const Pass **list = NEW_ARRAY(&job->scratch, n_passes + 1, const Pass *);
-	for (size_t i = 0; i < n_passes; i++)
-		list[i] = &pass_table[i];
+	const Pass **list = NEW_ARRAY(&job->scratch, c->n_pass + 1, const Pass *);
+	memcpy(list, c->pass, c->n_pass * sizeof *list);
 	return list;
 }
 
@@ -249,7 +248,7 @@ static void optimize_body(Job *job, void *arg)
 	graph_enter(p->g, job);
 	if (!p->config)
 		p->config = default_config(job, ctx);
-	p->list = p->config->list ? p->config->list : level_pipeline(job);
+	p->list = p->config->list ? p->config->list : level_pipeline(p->config, job);
 	p->budget = p->config->limit;
 	p->until = PIPELINE_WHOLE;
 	p->report = report_new(job, ctx);

@@ -34,11 +34,11 @@ static bool one_element(const Type *t)
 
 bool value_scalar(const Value *v, Attr *out)
 {
-	if (v && v->kind == VALUE_LITERAL) {
+	if (v->kind == VALUE_LITERAL) {
 		*out = v->literal;
 		return true;
 	}
-	if (!v || !v->def || op_code(v->def->op) != OP_constant || !one_element(&v->type))
+	if (!v->def || op_code(v->def->op) != OP_constant || !one_element(&v->type))
 		return false;
 	/* 16-bit and smaller floats would have to be rounded first */
 	if (dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) < 4)
@@ -141,7 +141,7 @@ static bool bind_value(Match *m, int name, Value *v)
 static bool bind_scalar(Match *m, const Arg *a, const Value *v)
 {
 	Attr found;
-	bool fits = value_scalar(v, &found) &&
+	bool fits = v && !(m->alias && alias_written(m->alias, v)) && value_scalar(v, &found) &&
 	            (a->kind == ARG_NUMBER ? same_number(&found, &a->number) : bind_attr(m, a->name, found));
 	return fits || miss(m, (Miss){ .code = "not_constant", .value = v, .arg = a });
 }

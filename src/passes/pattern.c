@@ -308,7 +308,8 @@ static int read_text(Reader *r, const char *text, bool emit, Line *lines)
 {
 	int n = 0;
 	r->emit = emit;
-	lex_start(&r->lex, r->job, r->into, GRAFT_E_RULE, NULL, r->p->label, text, strlen(text));
+	lex_start_at(&r->lex, r->job, r->into, GRAFT_E_RULE, r->p->rule->file, r->p->label, text, strlen(text),
+	             emit ? r->p->rule->emit_line : r->p->rule->match_line);
 	for (; r->lex.tok.kind != TOK_END; lex_next(&r->lex)) {
 		if (r->lex.tok.kind == TOK_LINE)
 			continue;

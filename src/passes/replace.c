@@ -27,25 +27,31 @@ static Attr scalar_arg(const Match *m, const Arg *a)
 	return a->kind == ARG_NUMBER ? a->number : m->s.attr[a->name];
 }
 
-static Attr as_kind(const Match *m, const Term *t, Attr a, AttrKind kind)
-{
-	if (a.kind == ATTR_INT && kind == ATTR_FLOAT)
-		return (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
-	if (a.kind != kind && a.kind != ATTR_NONE)
-		fail_at(graph_job(m->run->g), GRAFT_E_RULE, m->p->label, "emit gives %s a %s where it takes a %s",
-		        t->op->name,
-		        attr_kind_name(a.kind), attr_kind_name(kind));
-	return a;
-}
-
-/* What emit says about attribute i; NONE: nothing. */
+/* What emit says about attribute i; NONE: nothing. An integer does where a float is wanted. */
 static Attr emit_attr(const Match *m, const Term *t, int i)
 {
-	for (int k = 0; k < t->n_attr; k++)
-		if (t->attr[k].index == i)
-			return as_kind(m, t, t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name],
-			               t->op->attrs[i].kind);
+	for (int k = 0; k < t->n_attr; k++) {
+		if (t->attr[k].index != i)
+			continue;
+		Attr a = t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name];
+		if (a.kind == ATTR_INT && t->op->attrs[i].kind == ATTR_FLOAT)
+			a = (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
+		return a;
+	}
 	return (Attr){ .kind = ATTR_NONE };
+}
+
+/* A constant of the graph that becomes an attribute may be of a kind that the attribute is not. */
+static bool attrs_stand(Match *m, const Term *t)
+{
+	for (int i = 0; i < t->op->n_attrs; i++) {
+		Attr a = emit_attr(m, t, i);
+		const AttrSpec *spec = &t->op->attrs[i];
+		if (a.kind != ATTR_NONE && a.kind != spec->kind)
+			return refuse(m, "attribute", "%s of %s would be a %s, wanted a %s", spec->name, t->op->name,
+			              attr_kind_name(a.kind), attr_kind_name(spec->kind));
+	}
+	return true;
 }
 
 static Value *draft_value(Match *m, Type type)
@@ -283,6 +289,8 @@ static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
 {
 	if (!l->term)
 		return same_type(m, m->s.value[l->out[0]], &m->s.value[l->same]->type);
+	if (!attrs_stand(m, l->term))
+		return false;
 	Draft *d = *end = draft_line(m, made, l);
 	if (!draft_types(m, d))
 		return false;

@@ -45,6 +45,9 @@ struct Rule {
 	 * calls try(m, node) until it returns true. Refuses when there is none. */
 	const char *join_at;
 	bool (*join)(Match *m, bool (*attempt)(Match *m, Node *candidate));
+	const struct UserRule *user;          /* a rule of the user's own (user_rule.c); NULL: one of graft's */
+	const char *file;                     /* where its text stands, for errors; NULL: nowhere */
+	int match_line, emit_line;            /* lines there before match and emit */
 	bool tentative;                       /* comes back at the end unless a later rewrite consumed it */
 };
 

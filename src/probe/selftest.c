@@ -172,7 +172,7 @@ static void *host_scratch(void *self, size_t bytes)
 static Host *host_new(Arena *a)
 {
 	Host *h = NEW(a, Host);
-	h->host = (graft_host){ h, host_parallel, host_sgemm, host_scratch };
+	h->host = (graft_host){ h, host_parallel, host_sgemm, host_scratch, NULL };
 	h->scratch = aligned_new(a, SCRATCH);
 	return h;
 }

@@ -20,9 +20,9 @@ static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float 
 {
 	(void)self;
 	CHECK(m > 0 && n > 0);
-	CHECK(ci >= n && (ai == 1 || ak == 1) && (bk == 1 || bj == 1));
-	CHECK((ak == 1 && ai >= k) || (ai == 1 && ak >= m));
-	CHECK((bj == 1 && bk >= n) || (bk == 1 && bj >= k));
+	CHECK(ci >= n);
+	CHECK(ak == 1 ? ai >= k : ai == 1 && ak >= m);        /* as a BLAS has it */
+	CHECK(bj == 1 ? bk >= n : bk == 1 && bj >= k);
 	for (int64_t i = 0; i < m; i++)
 		for (int64_t j = 0; j < n; j++) {
 			double sum = accumulate ? (double)c[i * ci + j] : 0;
@@ -46,7 +46,7 @@ static void *host_scratch(void *self, size_t bytes)
 
 void host_init(Host *h, int pieces)
 {
-	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch }, .pieces = pieces, .scratch_left = INT64_C(1) << 32 };
+	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch, NULL }, .pieces = pieces, .scratch_left = INT64_C(1) << 32 };
 }
 
 void host_end(Host *h)
@@ -69,7 +69,7 @@ int64_t random_below(Random *r, int64_t n) { return (int64_t)(random_bits(r) % (
 
 double random_number(Random *r)
 {
-	double v = (double)(int64_t)(random_bits(r) >> 12) / 0x1p51 * 8 - 4;
+	double v = (double)(int64_t)(random_bits(r) >> 12) / 0x1p52 * 8 - 4;
 	return random_below(r, 8) ? v : (double)(int64_t)v;
 }
 
@@ -178,6 +178,8 @@ static void put_small(int dtype, void *p, double v)
 	unsigned top = (1u << (width - 1)) - (f.infinity ? 1u << f.bits : 1), bits;
 	bits = isnan(v) ? dtype == GRAFT_DTYPE_f8e4m3fnuz ? 0x80 : top | 1 : isinf(v) ? small_bits(copysign(0, v), width, 0, 0) | top
 	       : small_bits(v, width, f.bits, bias);
+	if (dtype == GRAFT_DTYPE_f8e4m3fnuz && v == 0)
+		bits = 0;                     /* it has one zero */
 	uint16_t two = (uint16_t)bits;
 	uint8_t one = (uint8_t)bits;
 	memcpy(p, width == 8 ? (void *)&one : (void *)&two, (size_t)width / 8);

@@ -184,6 +184,50 @@ TEST(plan_does_not_follow_a_weights_file_out_of_its_folder)
 	        "inputs");
 }
 
+static float first_of(Bench *b)
+{
+	if (graft_plan_run(b->plan, &b->err))
+		test_fail(__FILE__, __LINE__, "%s", b->err.message);
+	return *(const float *)graft_tensors_get(graft_plan_outputs(b->plan), "y")->data;
+}
+
+/* What is given wins over the weights file, and that over random numbers; the file is found beside the graph. */
+TEST(plan_takes_params_from_the_weights_file)
+{
+	static const char text[] = "graph g\nweights \"plan_w.safetensors\"\nparam w: f32[4]\ny = neg(w)\noutput y\n";
+	Bench b = bench(text);
+	float data[4] = { 7, 8, 9, 10 };
+	graft_tensor t = { data, (int64_t[]){ 4 }, (int64_t[]){ 1 }, 1, GRAFT_DTYPE_f32 };
+	CHECK_INT(graft_tensors_set(b.inputs, "w", &t, &b.err), 0);
+	CHECK_INT(graft_tensors_save(b.inputs, "build/check/plan_w.safetensors", &b.err), 0);
+	CHECK_INT(graft_graph_save(b.g, "build/check/plan_w.graft", GRAFT_FORMAT_TEXT, &b.err), 0);
+	done(&b);
+	b = bench(text);
+	graft_graph_free(b.g);
+	CHECK_INT(graft_graph_load(b.ctx, "build/check/plan_w.graft", &b.g, &b.err), 0);
+	must_make(&b, true, NULL);
+	CHECK(first_of(&b) == -7);
+	CHECK(!graft_plan_note(b.plan, 0));
+	graft_plan_free(b.plan);
+	data[0] = 3;
+	CHECK_INT(graft_tensors_set(b.inputs, "w", &t, &b.err), 0);
+	must_make(&b, true, NULL);
+	CHECK(first_of(&b) == -3);
+	done(&b);
+}
+
+TEST(plan_says_when_the_weights_file_cannot_be_read)
+{
+	static const char text[] = "graph g\nweights \"no/such.safetensors\"\nparam w: f32[4]\ny = neg(w)\noutput y\n";
+	refused(text, false, NULL, GRAFT_E_DATA,
+	        "no data for param w: f32[4]; give them as inputs or ask for random ones; "
+	        "weights file no/such.safetensors: cannot open the file: No such file or directory");
+	Bench b = bench(text);
+	must_make(&b, true, NULL);
+	CHECK_HAS(graft_plan_note(b.plan, 0), "weights file no/such.safetensors: cannot open");
+	done(&b);
+}
+
 TEST(plan_names_every_op_that_cannot_run)
 {
 	refused("graph g\ninput x: f32[4]\na: f32[4] = twist(x)\nb: f32[4] = turn(a)\nc: f32[4] = twist(b)\n"

@@ -91,7 +91,7 @@ static int64_t slot_numbers(const Attention *a)
 			load_##class(room + i * cols, m->dtype, row_at(data, m, i), m->j, cols);                       \
 		return room;                                                                                           \
 	}                                                                                                              \
-	static void mask_row_##class(const Block *b, type *s, type *mask, int64_t query, int64_t key, int64_t n)       \
+	VECTOR static void mask_row_##class(const Block *b, type *s, type *mask, int64_t query, int64_t key, int64_t n) \
 	{                                                                                                              \
 		const Mat *m = &b->a->mask;                                                                            \
 		int64_t size = (int64_t)graft_dtype_size((graft_dtype)m->dtype);                                       \
@@ -104,14 +104,14 @@ static int64_t slot_numbers(const Attention *a)
 				s[j] += mask[j];                                                                       \
 	}                                                                                                              \
 	/* Scores become weights; what was summed before is scaled to the new maximum. */                              \
-	static void weigh_row_##class(const Block *b, Room_##class *r, int64_t i, int64_t key, int64_t n)              \
+	VECTOR static void weigh_row_##class(const Block *b, Room_##class *r, int64_t i, int64_t key, int64_t n)       \
 	{                                                                                                              \
 		type *s = r->scores + i * b->a->keys, *y = r->result + i * b->a->width, max, from, shrink;             \
 		for (int64_t j = 0; j < n; j++)                                                                        \
 			s[j] *= (type)b->a->scale;                                                                     \
 		if (b->a->masked)                                                                                      \
 			mask_row_##class(b, s, r->mask, i, key, n);                                                    \
-		for (int64_t j = b->a->causal ? most(0, b->first + i - key + 1) : n; j < n; j++)                               \
+		for (int64_t j = b->a->causal ? most(0, b->first + i - key + 1) : n; j < n; j++)                       \
 			s[j] = (type)-INFINITY;                                                                        \
 		max = max_run_##class(s, n);                                                                           \
 		max = r->max[i] > max ? r->max[i] : max;                                                               \
@@ -128,7 +128,7 @@ static int64_t slot_numbers(const Attention *a)
 		int64_t n = least(a->keys, a->n_keys - key), ki, vi;                                                   \
 		const type *k = rows_##class(row_at(b->k, &a->k, key), &a->k, n, a->depth, r->k, &ki);                 \
 		const type *v = rows_##class(row_at(b->v, &a->v, key), &a->v, n, a->width, r->v, &vi);                 \
-		product_##class(a, b->queries, n, a->depth, q, qi, k, 1, ki, r->scores, a->keys, false);               \
+		product_##class(a, b->queries, n, a->depth, q, qi, k, ki == 1 ? n : 1, ki, r->scores, a->keys, false);             \
 		for (int64_t i = 0; i < b->queries; i++)                                                               \
 			weigh_row_##class(b, r, i, key, n);                                                            \
 		product_##class(a, b->queries, a->width, n, r->scores, a->keys, v, vi, 1, r->result, a->width, key > 0); \

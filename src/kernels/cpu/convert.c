@@ -3,33 +3,35 @@
 
 float f8e4m3fn_to_f32(uint8_t b)
 {
-	uint32_t a = b & 0x7fu, sign = (uint32_t)(b & 0x80) << 24;
-	return a == 0x7f ? f32_from_bits(sign | 0x7fc00000u) : widen(sign, a, 3, 7);
+	uint32_t u = (uint32_t)b << 24, a = u & 0x7fffffffu;
+	return f32_from_bits((u & 0x80000000u) | (a == 0x7f000000u ? 0x7fc00000u : widen(a, 4, 3, 7)));
 }
 
 float f8e4m3fnuz_to_f32(uint8_t b)
 {
-	return b == 0x80 ? f32_from_bits(0x7fc00000u) : widen((uint32_t)(b & 0x80) << 24, b & 0x7fu, 3, 8);
+	uint32_t u = (uint32_t)b << 24;
+	return f32_from_bits(b == 0x80 ? 0x7fc00000u : (u & 0x80000000u) | widen(u & 0x7fffffffu, 4, 3, 8));
 }
 
 float f8e5m2_to_f32(uint8_t b) { return f16_to_f32((uint16_t)(b << 8)); }
 
 uint8_t f32_to_f8e4m3fn(float v)
 {
-	uint32_t u = f32_bits(v), h = narrow(u & 0x7fffffffu, 3, 7);
-	return (uint8_t)((u >> 24 & 0x80) | choose(h > 0x7f, 0x7f, h));
+	uint32_t u = f32_bits(v), a = u & 0x7fffffffu;
+	return (uint8_t)((u >> 24 & 0x80) | (a > 0x43e80000u ? 0x7f : narrow(a, 4, 3, 7) >> 24));             /* 464 */
 }
 
 uint8_t f32_to_f8e4m3fnuz(float v)
 {
-	uint32_t u = f32_bits(v), h = narrow(u & 0x7fffffffu, 3, 8);
-	return (uint8_t)(h == 0 ? 0 : h > 0x7f ? 0x80 : (u >> 24 & 0x80) | h);
+	uint32_t u = f32_bits(v), a = u & 0x7fffffffu, h = narrow(a, 4, 3, 8) >> 24;
+	return (uint8_t)(a >= 0x43780000u ? 0x80 : h ? (u >> 24 & 0x80) | h : 0);                             /* 248 */
 }
 
 uint8_t f32_to_f8e5m2(float v)
 {
-	uint32_t u = f32_bits(v), a = u & 0x7fffffffu, h = narrow(a, 2, 15);
-	return (uint8_t)((u >> 24 & 0x80) | choose(a > 0x7f800000u, 0x7f, choose(h > 0x7c, 0x7c, h)));
+	uint32_t u = f32_bits(v), a = u & 0x7fffffffu;
+	uint32_t h = a > 0x7f800000u ? 0x7f : a >= 0x47700000u ? 0x7c : narrow(a, 5, 2, 15) >> 24;            /* 61440 */
+	return (uint8_t)((u >> 24 & 0x80) | h);
 }
 
 static inline int64_t saturate(double v, int64_t min, int64_t max)
@@ -59,7 +61,7 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	X(_f32,       float,    v,                      v)                                                             \
 	X(_f64,       double,   v,                      v)                                                             \
 	X(_f8e4m3fn,  uint8_t,  f8e4m3fn_to_f32(v),     f32_to_f8e4m3fn((float)v))                                     \
-	X(_f8e4m3fnuz, uint8_t,  f8e4m3fnuz_to_f32(v),   f32_to_f8e4m3fnuz((float)v))                                   \
+	X(_f8e4m3fnuz, uint8_t,  f8e4m3fnuz_to_f32(v),   f32_to_f8e4m3fnuz((float)v))                                  \
 	X(_f8e5m2,    uint8_t,  f8e5m2_to_f32(v),       f32_to_f8e5m2((float)v))
 
 #define AS_f32(v) ((float)(v))
@@ -74,7 +76,7 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	} while (0)
 
 #define LOAD(class, type, dtype, memory, value)                                                                        \
-	static void load_##class##dtype(type *restrict to, const char *restrict from, int64_t stride, int64_t n)    \
+	VECTOR static void load_##class##dtype(type *restrict to, const char *restrict from, int64_t stride, int64_t n) \
 	{                                                                                                              \
 		if (stride == 1)                                                                                       \
 			for (int64_t i = 0; i < n; i++)                                                                \
@@ -92,7 +94,7 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	} while (0)
 
 #define STORE(class, type, dtype, memory, value)                                                                       \
-	static void store_##class##dtype(char *restrict to, int64_t stride, const type *restrict from, int64_t n)   \
+	VECTOR static void store_##class##dtype(char *restrict to, int64_t stride, const type *restrict from, int64_t n) \
 	{                                                                                                              \
 		if (stride == 1)                                                                                       \
 			for (int64_t i = 0; i < n; i++)                                                                \
@@ -149,22 +151,24 @@ RUNS(f32, float)
 RUNS(f64, double)
 RUNS(i64, int64_t)
 
+VECTOR static void round_to_bf16(float *v, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		v[i] = bf16_to_f32(f32_to_bf16(v[i]));
+}
+
+VECTOR static void round_to_f16(float *v, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		v[i] = f16_to_f32(f32_to_f16(v[i]));
+}
+
 void round_f32(int dtype, float *v, int64_t n)
 {
-	if (dtype == GRAFT_DTYPE_bf16) {
-		for (int64_t i = 0; i < n; i++)
-			v[i] = bf16_to_f32(f32_to_bf16(v[i]));
-	} else if (dtype == GRAFT_DTYPE_f16) {
-		for (int64_t i = 0; i < n; i++)
-			v[i] = f16_to_f32(f32_to_f16(v[i]));
-	} else if (class_of(dtype) == CLASS_F32 && dtype != GRAFT_DTYPE_f32) {
-		uint8_t room[RUN];
-		for (int64_t i = 0; i < n; i += RUN) {
-			int64_t k = n - i < RUN ? n - i : RUN;
-			store_f32(dtype, room, 1, v + i, k);
-			load_f32(v + i, dtype, room, 1, k);
-		}
-	}
+	if (dtype == GRAFT_DTYPE_bf16)
+		round_to_bf16(v, n);
+	else if (dtype == GRAFT_DTYPE_f16)
+		round_to_f16(v, n);
 }
 
 #define COPY(bytes, type)                                                                                              \

@@ -12,6 +12,14 @@
 #include <graft/graft.h>
 #include <string.h>
 
+/* Before a static function with a loop over elements: compiled twice, for any x86-64 and for those with AVX2, and chosen when the
+ * library is loaded. Neither fuses a multiplication with an addition, so both give the same bits. */
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define VECTOR __attribute__((target_clones("avx2", "default")))
+#else
+#define VECTOR
+#endif
+
 static inline uint32_t f32_bits(float v)
 {
 	uint32_t u;
@@ -26,58 +34,65 @@ static inline float f32_from_bits(uint32_t u)
 	return v;
 }
 
-/* A choice without a branch, so that loops over it become vector code. */
+/* Choices without a branch, so that loops over them become vector code. Magnitudes of floats are below 2^31, and compare faster
+ * as signed numbers. */
 static inline uint32_t choose(int condition, uint32_t yes, uint32_t no)
 {
 	uint32_t mask = 0u - (uint32_t)condition;
 	return (yes & mask) | (no & ~mask);
 }
 
+static inline uint32_t choose_below(uint32_t a, uint32_t limit, uint32_t yes, uint32_t no)
+{
+	return choose((int32_t)a < (int32_t)limit, yes, no);
+}
+
 static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h << 16); }
 
+/* Small formats are worked on in the top bits of a word and shifted down last: a compiler that sees 16 bits too early narrows
+ * every step by itself. */
 static inline uint16_t f32_to_bf16(float v)
 {
 	uint32_t u = f32_bits(v), even = u >> 16 & 1;
-	return (uint16_t)choose((u & 0x7fffffffu) > 0x7f800000u, u >> 16 | 0x40, (u + 0x7fff + even) >> 16);
+	return (uint16_t)(choose_below(u & 0x7fffffffu, 0x7f800001u, u + 0x7fff + even, u | 0x400000u) >> 16);
 }
 
-/* The magnitude bits of |v| (as float32 bits) in a format with m mantissa bits: to nearest even, the exponent unbounded
- * above. Below the least normal number, adding 2^k makes the float adder round at the format's last place. */
-static inline uint32_t narrow(uint32_t a, unsigned m, unsigned bias)
+/* |v| (as float32 bits) in a format with e exponent and m mantissa bits, from bit 30 down, to nearest even; bits below the format's are
+ * noise, and so is everything when |v| is beyond its range. Below the least normal number, adding a power of two makes the
+ * float adder round at the format's last place. */
+static inline uint32_t narrow(uint32_t a, unsigned e, unsigned m, unsigned bias)
 {
-	unsigned shift = 23 - m;
-	uint32_t normal = (a + (1u << (shift - 1)) - 1 + (a >> shift & 1)) >> shift;
-	uint32_t place = (127 + 1 - bias - m + 23) << 23;
-	uint32_t below = f32_bits(f32_from_bits(a) + f32_from_bits(place)) - place;
-	return choose(a < (127 + 1 - bias) << 23, below, normal - ((127 - bias) << m));
+	uint32_t half = (1u << (22 - m)) - 1 + (a >> (23 - m) & 1), place = (127 + 1 - bias - m + 23) << 23;
+	uint32_t normal = (a + half - ((127 - bias) << 23)) << (8 - e);
+	uint32_t below = (f32_bits(f32_from_bits(a) + f32_from_bits(place)) - place) << (31 - e - m);
+	return choose_below(a, (127 + 1 - bias) << 23, below, normal);
 }
 
-/* The reverse, for finite values. */
-static inline float widen(uint32_t sign, uint32_t a, unsigned m, unsigned bias)
+/* The reverse for finite values: bits of |v| as float32, from a, which has the format's magnitude from bit 30 down. */
+static inline uint32_t widen(uint32_t a, unsigned e, unsigned m, unsigned bias)
 {
 	float unit = f32_from_bits((127 + 1 - bias - m) << 23);
-	uint32_t below = f32_bits((float)(int32_t)a * unit);
-	return f32_from_bits(sign | choose(a < 1u << m, below, (a << (23 - m)) + ((127 - bias) << 23)));
+	uint32_t below = f32_bits((float)(int32_t)(a >> (31 - e - m)) * unit);
+	return choose_below(a, 1u << (31 - e), below, (a >> (8 - e)) + ((127 - bias) << 23));
 }
 
 static inline float f16_to_f32(uint16_t h)
 {
-	uint32_t a = h & 0x7fffu, sign = (uint32_t)(h & 0x8000) << 16;
-	uint32_t finite = f32_bits(widen(sign, a, 10, 15));
-	return f32_from_bits(choose(a >= 0x7c00, sign | 0x7f800000u | a << 13, finite));
+	uint32_t u = (uint32_t)h << 16, a = u & 0x7fffffffu;
+	return f32_from_bits((u & 0x80000000u) | choose_below(a, 0x7c000000u, widen(a, 5, 10, 15), 0x7f800000u | a >> 3));
 }
 
 static inline uint16_t f32_to_f16(float v)
 {
-	uint32_t u = f32_bits(v), a = u & 0x7fffffffu, h = narrow(a, 10, 15);
-	h = choose(a > 0x7f800000u, 0x7e00u | (a >> 13 & 0x3ff), choose(a >= 0x477ff000u, 0x7c00, h));
-	return (uint16_t)((u >> 16 & 0x8000u) | h);
+	uint32_t u = f32_bits(v), a = u & 0x7fffffffu;
+	uint32_t beyond = choose_below(a, 0x7f800001u, 0x7c000000u, 0x7e000000u | (a << 3 & 0x03ff0000u));
+	return (uint16_t)(((u & 0x80000000u) | choose_below(a, 0x477ff000u, narrow(a, 5, 10, 15), beyond)) >> 16);   /* 65520 */
 }
 
 float f8e4m3fn_to_f32(uint8_t b);
 float f8e4m3fnuz_to_f32(uint8_t b);
 float f8e5m2_to_f32(uint8_t b);
-uint8_t f32_to_f8e4m3fn(float v);             /* beyond 464: NaN, the format has no infinity */
+uint8_t f32_to_f8e4m3fn(float v);             /* beyond 464: NaN, as the format has no infinity */
 uint8_t f32_to_f8e4m3fnuz(float v);           /* from 248 on: NaN; -0.0 becomes 0.0 */
 uint8_t f32_to_f8e5m2(float v);
 
@@ -131,7 +146,7 @@ static inline bool placed(int dtype, int class_dtype, const void *to, int64_t st
 	return dtype == class_dtype && stride == 1 && (uintptr_t)to % graft_dtype_size((graft_dtype)dtype) == 0;
 }
 
-/* Rounds to the values that dtype (f16, bf16, f8) has; f32 and wider stay as they are. */
+/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done. */
 void round_f32(int dtype, float *v, int64_t n);
 
 enum { RUN = 512 };                           /* longest run that kernels take in one step; a multiple of LANES */

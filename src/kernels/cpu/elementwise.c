@@ -19,7 +19,7 @@ typedef struct Elementwise {
 } Elementwise;
 
 #define STEP1(name, class, type, expr)                                                                                 \
-	static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n)      \
+	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n) \
 	{                                                                                                              \
 		(void)pb;                                                                                              \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
@@ -28,7 +28,7 @@ typedef struct Elementwise {
 		}                                                                                                      \
 	}
 #define STEP2(name, class, type, expr)                                                                                 \
-	static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n)      \
+	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n) \
 	{                                                                                                              \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
 			type a = pa[i], b = pb[i];                                                                     \

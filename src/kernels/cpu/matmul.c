@@ -69,7 +69,7 @@ static void widen_lines(void *arg, int64_t begin, int64_t end)
 static Mat panel(const Product *p, const Mat *m, bool lies, int64_t i, int64_t j, int64_t rows, int64_t cols, float *room)
 {
 	Mat part = { m->dtype, mat_at(m, i, j), m->i, m->j };
-	bool flip = (m->i < 0 ? -m->i : m->i) < (m->j < 0 ? -m->j : m->j);
+	bool flip = rows > 1 && (m->i < 0 ? -m->i : m->i) < (m->j < 0 ? -m->j : m->j);
 	if (lies)
 		return part;
 	Widen w = { part, room, flip ? rows : cols };
@@ -144,7 +144,7 @@ static void product_f32(const Product *p, float *room)
 /* A tile of b is loaded once for all rows of the piece; a row's sums pass through the result between tiles along k, which
  * loses nothing: it has the class of the sums, or, an integer, the low bits that count. */
 #define LOOPS(class, type, PLUS)                                                                                       \
-	static void tile_rows_##class(const Product *p, type tile[TILE][TILE], int64_t j, int64_t k0, int64_t begin, int64_t end) \
+	VECTOR static void tile_rows_##class(const Product *p, type tile[TILE][TILE], int64_t j, int64_t k0, int64_t begin, int64_t end) \
 	{                                                                                                              \
 		int64_t n = least(TILE, p->n - j), depth = least(TILE, p->k - k0);                                     \
 		type a[TILE], sum[TILE];                                                                               \
@@ -202,7 +202,7 @@ static void batch_slots(void *arg, int64_t begin, int64_t end)
 {
 	const Product *p = arg;
 	for (int64_t i = begin; i < end; i++) {
-		Slot s = { p, p->room + i * p->slot_room };
+		Slot s = { p, p->room ? p->room + i * p->slot_room : NULL };
 		int64_t each = p->batch.size / p->slots, more = p->batch.size % p->slots;
 		int64_t first = i * each + least(i, more);
 		walk_range(&p->batch, first, first + each + (i < more), INT64_MAX, batch_run, &s);

@@ -18,7 +18,7 @@ typedef struct Norm {
 
 /* One row in each class. Late: x * r * w, stored once. Early: x * r rounded to the dtype of x, then * w. */
 #define ROW(class, type, root, round)                                                                                  \
-	static void sum_squares_##class(type *restrict sum, const type *restrict v, int64_t n)                         \
+	VECTOR static void sum_squares_##class(type *restrict sum, const type *restrict v, int64_t n)                  \
 	{                                                                                                              \
 		int64_t whole = n - n % LANES;                                                                         \
 		for (int64_t i = 0; i < whole; i += LANES)                                                             \
@@ -26,6 +26,16 @@ typedef struct Norm {
 				sum[j] += v[i + j] * v[i + j];                                                         \
 		for (int64_t i = whole; i < n; i++)                                                                    \
 			sum[i - whole] += v[i] * v[i];                                                                 \
+	}                                                                                                              \
+	VECTOR static void scale_run_##class(type *restrict y, const type *restrict v, type scale, int64_t n)          \
+	{                                                                                                              \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			y[i] = v[i] * scale;                                                                           \
+	}                                                                                                              \
+	VECTOR static void weigh_run_##class(type *restrict y, const type *restrict w, int64_t n)                      \
+	{                                                                                                              \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			y[i] *= w[i];                                                                                  \
 	}                                                                                                              \
 	static type scale_##class(const Norm *norm, const char *x)                                                     \
 	{                                                                                                              \
@@ -45,13 +55,11 @@ typedef struct Norm {
 		type room[RUN], out[RUN];                                                                              \
 		const type *w = norm->weight;                                                                          \
 		const type *v = fetch_##class(room, norm->x->dtype, x, norm->x_stride, n);                             \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			out[i] = v[i] * scale;                                                                         \
+		scale_run_##class(out, v, scale, n);                                                                   \
 		if (norm->early)                                                                                       \
 			round(norm->x->dtype, out, n);                                                                 \
 		if (w)                                                                                                 \
-			for (int64_t i = 0; i < n; i++)                                                                \
-				out[i] *= w[at + i];                                                                   \
+			weigh_run_##class(out, w + at, n);                                                             \
 		store_##class(norm->y->dtype, y, norm->y_stride, out, n);                                              \
 	}                                                                                                              \
 	static void row_##class(const Norm *norm, char *y, const char *x)                                              \

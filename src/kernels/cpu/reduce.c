@@ -30,7 +30,7 @@ typedef struct Reduce {
 		int64_t stride, n, rows;                                                                               \
 		type part[COLUMNS], total[COLUMNS];                                                                    \
 	} Columns_##class;                                                                                             \
-	static type run_sum_##class(const type *restrict v, int64_t n)                                                 \
+	VECTOR static type run_sum_##class(const type *restrict v, int64_t n)                                          \
 	{                                                                                                              \
 		type sum[LANES] = { 0 };                                                                               \
 		int64_t whole = n - n % LANES;                                                                         \
@@ -87,12 +87,17 @@ typedef struct Reduce {
 			finish_##class(r, at[0] + i * stride[0] * r->kept.item[0], 1, &sum, 1);                        \
 		}                                                                                                      \
 	}                                                                                                              \
-	static void flush_##class(Columns_##class *c)                                                                  \
+	VECTOR static void flush_##class(Columns_##class *c)                                                           \
 	{                                                                                                              \
 		for (int64_t i = 0; i < c->n; i++) {                                                                   \
 			c->total[i] = PLUS(c->total[i], c->part[i]);                                                   \
 			c->part[i] = 0;                                                                                \
 		}                                                                                                      \
+	}                                                                                                              \
+	VECTOR static void add_run_to_##class(type *restrict sum, const type *restrict v, int64_t n)                   \
+	{                                                                                                              \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			sum[i] = PLUS(sum[i], v[i]);                                                                   \
 	}                                                                                                              \
 	static void add_columns_##class(void *arg, char *const *at, const int64_t *stride, int64_t n)                  \
 	{                                                                                                              \
@@ -101,8 +106,7 @@ typedef struct Reduce {
 		for (int64_t k = 0; k < n; k++) {                                                                      \
 			load_##class(room, c->r->x, at[0] + k * stride[0] * c->r->gone.item[0], c->stride, c->n);      \
 			ROUND(c->r, room, c->n);                                                                       \
-			for (int64_t i = 0; i < c->n; i++)                                                             \
-				c->part[i] = PLUS(c->part[i], room[i]);                                                \
+			add_run_to_##class(c->part, room, c->n);                                                       \
 			if (++c->rows % FLUSH == 0)                                                                    \
 				flush_##class(c);                                                                      \
 		}                                                                                                      \

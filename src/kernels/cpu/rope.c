@@ -13,6 +13,12 @@ typedef struct Rope {
 } Rope;
 
 #define ROPE(class, type)                                                                                              \
+	VECTOR static void turn_##class(type *restrict y, const type *restrict a, const type *restrict b,              \
+	                                const type *restrict c, const type *restrict s, type sign, int64_t n)          \
+	{                                                                                                              \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			y[i] = a[i] * c[i] + sign * b[i] * s[i];                                                       \
+	}                                                                                                              \
 	static void rope_row_##class(const Rope *r, char *const *row)                                                  \
 	{                                                                                                              \
 		type a[RUN], b[RUN], c[RUN], s[RUN], y[RUN];                                                           \
@@ -26,11 +32,9 @@ typedef struct Rope {
 			load_##class(b, r->dtype[1], at[1] + r->second[1] * item[1], r->step[1], n);                   \
 			load_##class(c, r->dtype[2], at[2], r->step[2], n);                                            \
 			load_##class(s, r->dtype[3], at[3], r->step[3], n);                                            \
-			for (int64_t k = 0; k < n; k++)                                                                \
-				y[k] = a[k] * c[k] - b[k] * s[k];                                                      \
+			turn_##class(y, a, b, c, s, -1, n);                                                            \
 			store_##class(r->dtype[0], at[0], r->step[0], y, n);                                           \
-			for (int64_t k = 0; k < n; k++)                                                                \
-				y[k] = b[k] * c[k] + a[k] * s[k];                                                      \
+			turn_##class(y, b, a, c, s, 1, n);                                                             \
 			store_##class(r->dtype[0], at[0] + r->second[0] * item[0], r->step[0], y, n);                  \
 		}                                                                                                      \
 	}

@@ -17,7 +17,7 @@ typedef struct Softmax {
 #define ROUND_f64(s, v, n) ((void)(s))
 
 #define SOFTMAX(class, type, exp)                                                                                      \
-	type max_run_##class(const type *v, int64_t n)                                                                 \
+	VECTOR static type max_lanes_##class(const type *v, int64_t n)                                                 \
 	{                                                                                                              \
 		type max[LANES];                                                                                       \
 		int64_t whole = n - n % LANES;                                                                         \
@@ -32,7 +32,7 @@ typedef struct Softmax {
 			max[0] = max[j] > max[0] ? max[j] : max[0];                                                    \
 		return max[0];                                                                                         \
 	}                                                                                                              \
-	type exp_run_##class(type *v, type max, int64_t n)                                                             \
+	VECTOR static type exp_lanes_##class(type *v, type max, int64_t n)                                             \
 	{                                                                                                              \
 		type sum[LANES] = { 0 };                                                                               \
 		int64_t whole = n - n % LANES;                                                                         \
@@ -47,6 +47,13 @@ typedef struct Softmax {
 			for (int64_t j = 0; j < half; j++)                                                             \
 				sum[j] += sum[j + half];                                                               \
 		return sum[0];                                                                                         \
+	}                                                                                                              \
+	type max_run_##class(const type *v, int64_t n) { return max_lanes_##class(v, n); }                             \
+	type exp_run_##class(type *v, type max, int64_t n) { return exp_lanes_##class(v, max, n); }                    \
+	VECTOR static void share_run_##class(type *v, type max, type sum, int64_t n)                                   \
+	{                                                                                                              \
+		for (int64_t i = 0; i < n; i++)                                                                        \
+			v[i] = exp(v[i] - max) / sum;                                                                  \
 	}                                                                                                              \
 	static int64_t fetch_row_##class(const Softmax *s, type *to, const char *x, int64_t at)                        \
 	{                                                                                                              \
@@ -66,8 +73,7 @@ typedef struct Softmax {
 			sum += exp_run_##class(room, max, fetch_row_##class(s, room, x, i));                           \
 		for (int64_t i = 0; i < s->n; i += RUN) {                                                              \
 			int64_t n = fetch_row_##class(s, room, x, i);                                                  \
-			for (int64_t k = 0; k < n; k++)                                                                \
-				room[k] = exp(room[k] - max) / sum;                                                    \
+			share_run_##class(room, max, sum, n);                                                          \
 			store_##class(s->y, y + i * s->y_step * s->rows.item[0], s->y_step, room, n);                  \
 		}                                                                                                      \
 	}

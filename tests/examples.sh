@@ -1,0 +1,41 @@
+#!/bin/sh
+# examples.sh - the shipped programs compile against an installed graft, shared and static, and do what they say.
+cd "$(dirname "$0")/.." || exit 2
+passed=0 failed=0
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAIL $1"; [ -n "${2:-}" ] && echo "$2"; }
+# same WHAT WANTED FOUND
+same() { if [ "$2" = "$3" ]; then ok; else bad "$1" "wanted: $2
+found:  $3"; fi; }
+
+root=$PWD/build/check/install
+rm -rf "$root"
+make -s install PREFIX=/usr DESTDIR="$root" > build/check/install.log 2>&1 || bad "make install" "$(cat build/check/install.log)"
+flags="-std=c11 -Wall -Wextra -I$root/usr/include"
+for f in usr/bin/graft usr/lib/libgraft.so usr/lib/libgraft.a usr/include/graft/graft.h usr/include/graft/plugin.h \
+	usr/lib/pkgconfig/graft.pc usr/share/man/man1/graft.1; do
+	if [ -e "$root/$f" ]; then ok; else bad "make install puts $f there"; fi
+done
+for program in embed custom_rule; do
+	for how in shared static; do
+		case $how in
+		shared) libs="-L$root/usr/lib -Wl,-rpath,$root/usr/lib -lgraft" ;;
+		static) libs="$root/usr/lib/libgraft.a $(sed -n 's/^Libs.private: //p' "$root/usr/lib/pkgconfig/graft.pc")" ;;
+		esac
+		out=build/check/$program.$how
+		# shellcheck disable=SC2086
+		if ${CC:-cc} $flags examples/$program.c $libs -o $out 2> build/check/install.log; then ok; else
+			bad "examples/$program.c compiles ($how)" "$(cat build/check/install.log)"
+			continue
+		fi
+		case $program in
+		embed) same "embed ($how)" "pairs of norms fused: 1" "$($out tests/data/mla_small.graft | head -n 1)" ;;
+		custom_rule) same "custom_rule ($how)" "y: f32[T, 8] = silu(x) @ [s, y]" "$($out | sed -n 4p)" ;;
+		esac
+	done
+done
+left=$(make -s uninstall PREFIX=/usr DESTDIR="$root" && find "$root" -type f)
+same "make uninstall leaves nothing" "" "$left"
+rm -rf "$root"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
