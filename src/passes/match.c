@@ -361,6 +361,8 @@ static void tell_constant(const Match *m, const Miss *w, Text *t)
 		text_printf(t, "a constant as %s", m->p->name[w->arg->name]);
 	text_puts(t, ", found ");
 	tell_value(w->value, t);
+	if (w->value && m->alias && alias_written(m->alias, w->value))
+		text_puts(t, ", which is written in place");
 }
 
 static void tell_structure(const Match *m, const Miss *w, Text *t)
