@@ -50,6 +50,8 @@ static Token want_name(Parser *p, const char *wanted)
 	Token t = p->lex.tok;
 	if (!is_text(&t))
 		lex_fail_wanted(&p->lex, wanted);
+	if (!t.n)
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a name must not be empty; wanted %s", wanted);
 	p->place = t;
 	lex_next(&p->lex);
 	return t;
@@ -496,6 +498,8 @@ static void parse_weights(Parser *p)
 	const Token t = p->lex.tok;
 	if (t.kind != TOK_STRING)
 		lex_fail_wanted(&p->lex, "the name of a file in quotes after 'weights'");
+	if (!t.n)
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "the name of the weights' file is empty");
 	if (p->g->weights)
 		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a graph has one file of weights, and this is a second 'weights' line");
 	p->g->weights = token_text(&p->g->arena, &t);
