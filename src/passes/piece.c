@@ -1,7 +1,8 @@
 /* piece.c - see piece.h. */
 #include "piece.h"
 
-/* Views are traced this far, and splits into no more pieces; beyond that is no model, and would make a pass quadratic. */
+/* Views are traced this far, and splits into no more pieces; beyond that is no model, and would make a pass
+ * quadratic. */
 enum { MAX_TRACE = 64, MAX_CUTS = 256 };
 
 static Dim last_dim(const Value *v)
