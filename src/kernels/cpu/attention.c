@@ -65,96 +65,9 @@ static int64_t slot_numbers(const Attention *a)
 	return a->queries * (a->depth + a->width + a->keys + 2) + a->keys * (a->depth + a->width + 1);
 }
 
-#define ATTENTION(class, type)                                                                                         \
-	typedef struct Room_##class { type *q, *k, *v, *scores, *result, *max, *sum, *mask; } Room_##class;            \
-	static Room_##class rooms_##class(const Attention *a, type *room)                                              \
-	{                                                                                                              \
-		Room_##class r;                                                                                        \
-		r.q = room;                                                                                            \
-		r.k = r.q + a->queries * a->depth;                                                                     \
-		r.v = r.k + a->keys * a->depth;                                                                        \
-		r.scores = r.v + a->keys * a->width;                                                                   \
-		r.result = r.scores + a->queries * a->keys;                                                            \
-		r.max = r.result + a->queries * a->width;                                                              \
-		r.sum = r.max + a->queries;                                                                            \
-		r.mask = r.sum + a->queries;                                                                           \
-		return r;                                                                                              \
-	}                                                                                                              \
-	/* Rows whose columns lie side by side, in the class: where they are, if they do, else in room. */             \
-	static const type *rows_##class(char *data, const Mat *m, int64_t rows, int64_t cols, type *room, int64_t *stride) \
-	{                                                                                                              \
-		*stride = m->i;                                                                                        \
-		if (placed(m->dtype, GRAFT_DTYPE_##class, data, m->j) && m->i >= cols && cols > 0)                     \
-			return (const type *)(const void *)data;                                                       \
-		*stride = cols;                                                                                        \
-		for (int64_t i = 0; i < rows; i++)                                                                     \
-			load_##class(room + i * cols, m->dtype, row_at(data, m, i), m->j, cols);                       \
-		return room;                                                                                           \
-	}                                                                                                              \
-	VECTOR static void mask_row_##class(const Block *b, type *s, type *mask, int64_t query, int64_t key, int64_t n) \
-	{                                                                                                              \
-		const Mat *m = &b->a->mask;                                                                            \
-		int64_t size = (int64_t)graft_dtype_size((graft_dtype)m->dtype);                                       \
-		load_##class(mask, m->dtype, row_at(b->mask, m, query) + key * m->j * size, m->j, n);                  \
-		if (m->dtype == GRAFT_DTYPE_bool)                                                                      \
-			for (int64_t j = 0; j < n; j++)                                                                \
-				s[j] = mask[j] == 0 ? (type)-INFINITY : s[j];                                          \
-		else                                                                                                   \
-			for (int64_t j = 0; j < n; j++)                                                                \
-				s[j] += mask[j];                                                                       \
-	}                                                                                                              \
-	/* Scores become weights; what was summed before is scaled to the new maximum. */                              \
-	VECTOR static void weigh_row_##class(const Block *b, Room_##class *r, int64_t i, int64_t key, int64_t n)       \
-	{                                                                                                              \
-		type *s = r->scores + i * b->a->keys, *y = r->result + i * b->a->width, max, from, shrink;             \
-		for (int64_t j = 0; j < n; j++)                                                                        \
-			s[j] *= (type)b->a->scale;                                                                     \
-		if (b->a->masked)                                                                                      \
-			mask_row_##class(b, s, r->mask, i, key, n);                                                    \
-		for (int64_t j = b->a->causal ? most(0, b->first + i - key + 1) : n; j < n; j++)                       \
-			s[j] = (type)-INFINITY;                                                                        \
-		max = max_run_##class(s, n);                                                                           \
-		max = r->max[i] > max ? r->max[i] : max;                                                               \
-		from = max == (type)-INFINITY ? 0 : max;                                                               \
-		shrink = EXP_##class(r->max[i] - from);                                                                \
-		r->sum[i] = r->sum[i] * shrink + exp_run_##class(s, from, n);                                          \
-		r->max[i] = max;                                                                                       \
-		for (int64_t j = 0; key > 0 && j < b->a->width; j++)                                                   \
-			y[j] *= shrink;                                                                                \
-	}                                                                                                              \
-	static void keys_##class(const Block *b, Room_##class *r, const type *q, int64_t qi, int64_t key)              \
-	{                                                                                                              \
-		const Attention *a = b->a;                                                                             \
-		int64_t n = least(a->keys, a->n_keys - key), ki, vi;                                                   \
-		const type *k = rows_##class(row_at(b->k, &a->k, key), &a->k, n, a->depth, r->k, &ki);                 \
-		const type *v = rows_##class(row_at(b->v, &a->v, key), &a->v, n, a->width, r->v, &vi);                 \
-		product_##class(a, b->queries, n, a->depth, q, qi, k, ki == 1 ? n : 1, ki, r->scores, a->keys, false);             \
-		for (int64_t i = 0; i < b->queries; i++)                                                               \
-			weigh_row_##class(b, r, i, key, n);                                                            \
-		product_##class(a, b->queries, a->width, n, r->scores, a->keys, v, vi, 1, r->result, a->width, key > 0); \
-	}                                                                                                              \
-	static void block_##class(const Block *b)                                                                      \
-	{                                                                                                              \
-		const Attention *a = b->a;                                                                             \
-		Room_##class r = rooms_##class(a, b->room);                                                            \
-		int64_t end = a->causal ? least(a->n_keys, b->first + b->queries) : a->n_keys, qi;                     \
-		const type *q = rows_##class(b->q, &a->q, b->queries, a->depth, r.q, &qi);                             \
-		for (int64_t i = 0; i < b->queries; i++)                                                               \
-			r.max[i] = (type)-INFINITY, r.sum[i] = 0;                                                      \
-		for (int64_t key = 0; key < end; key += a->keys)                                                       \
-			keys_##class(b, &r, q, qi, key);                                                               \
-		for (int64_t i = 0; i < b->queries; i++) {                                                             \
-			type *y = r.result + i * a->width;                                                             \
-			for (int64_t j = 0; j < a->width; j++)                                                         \
-				y[j] = r.sum[i] == 0 ? 0 : y[j] / r.sum[i];                                            \
-			store_##class(a->y.dtype, row_at(b->y, &a->y, i), a->y.j, y, a->width);                        \
-		}                                                                                                      \
-	}
-
-#define EXP_f32(v) exp_f32(v)
-#define EXP_f64(v) exp(v)
-ATTENTION(f32, float)
-ATTENTION(f64, double)
+#define TEMPLATE "attention.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void block_run(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {

@@ -146,12 +146,12 @@ static inline bool placed(int dtype, int class_dtype, const void *to, int64_t st
 	return dtype == class_dtype && stride == 1 && (uintptr_t)to % graft_dtype_size((graft_dtype)dtype) == 0;
 }
 
-/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done. */
+/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done, nor in another class. */
 void round_f32(int dtype, float *v, int64_t n);
+static inline void round_f64(int dtype, double *v, int64_t n) { (void)dtype, (void)v, (void)n; }
+static inline void round_i64(int dtype, int64_t *v, int64_t n) { (void)dtype, (void)v, (void)n; }
 
 enum { RUN = 512 };                           /* longest run that kernels take in one step; a multiple of LANES */
-enum { LANES = 16 };                          /* partial sums, in a fixed order */
-
 /* n elements from one dtype to another; runs may be the same but must not overlap otherwise. */
 void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride, int64_t n);
 

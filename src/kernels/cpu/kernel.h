@@ -65,6 +65,20 @@ void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t c
 /* Pieces of [0, n) on several threads where that is worth it. */
 void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
 
+/* Code that is the same in several classes stands once, in <family>.inc, and is included through as_<class>.h. */
+#define JOIN_AGAIN(stem, class) stem##_##class
+#define JOIN(stem, class) JOIN_AGAIN(stem, class)
+#define NAME(stem) JOIN(stem, CLASS)
+
+/* A run is summed as LANES partial sums, element i into sum i % LANES, that are then folded in halves: an order that vector code
+ * keeps and that depends on the length alone. */
+enum { LANES = 16 };
+#define TEMPLATE "lanes.inc"
+#include "as_f32.h"
+#include "as_f64.h"
+#include "as_i64.h"
+#undef TEMPLATE
+
 /* Of n numbers (softmax.c): the greatest, NaN passed over, -inf for none; v = exp(v - max), and their sum. */
 float max_run_f32(const float *v, int64_t n);
 double max_run_f64(const double *v, int64_t n);

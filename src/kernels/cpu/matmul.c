@@ -138,45 +138,9 @@ static void product_f32(const Product *p, float *room)
 
 /* ---- loops of our own ----------------------------------------------------------------------------------- */
 
-#define PLUS_TIMES(s, a, b) ((s) + (a) * (b))
-#define PLUS_TIMES_WRAP(s, a, b) ((int64_t)((uint64_t)(s) + (uint64_t)(a) * (uint64_t)(b)))
-
-/* A tile of b is loaded once for all rows of the piece; a row's sums pass through the result between tiles along k, which
- * loses nothing: it has the class of the sums, or, an integer, the low bits that count. */
-#define LOOPS(class, type, PLUS)                                                                                       \
-	VECTOR static void tile_rows_##class(const Product *p, type tile[TILE][TILE], int64_t j, int64_t k0, int64_t begin, int64_t end) \
-	{                                                                                                              \
-		int64_t n = least(TILE, p->n - j), depth = least(TILE, p->k - k0);                                     \
-		type a[TILE], sum[TILE];                                                                               \
-		for (int64_t i = begin; i < end; i++) {                                                                \
-			load_##class(sum, p->c.dtype, mat_at(&p->c, i, j), p->c.j, n);                                 \
-			load_##class(a, p->a.dtype, mat_at(&p->a, i, k0), p->a.j, depth);                              \
-			for (int64_t k = 0; k < depth; k++)                                                            \
-				for (int64_t x = 0; x < n; x++)                                                        \
-					sum[x] = PLUS(sum[x], a[k], tile[k][x]);                                       \
-			store_##class(p->c.dtype, mat_at(&p->c, i, j), p->c.j, sum, n);                                \
-		}                                                                                                      \
-	}                                                                                                              \
-	static void rows_##class(void *arg, int64_t begin, int64_t end)                                                \
-	{                                                                                                              \
-		const Product *p = arg;                                                                                \
-		type tile[TILE][TILE];                                                                                 \
-		for (int64_t j = 0; j < p->n; j += TILE) {                                                             \
-			int64_t n = least(TILE, p->n - j);                                                             \
-			memset(tile[0], 0, sizeof tile[0]);                                                            \
-			if (p->bias.data)                                                                              \
-				load_##class(tile[0], p->bias.dtype, mat_at(&p->bias, 0, j), p->bias.j, n);            \
-			for (int64_t i = begin; i < end; i++)                                                          \
-				store_##class(p->c.dtype, mat_at(&p->c, i, j), p->c.j, tile[0], n);                    \
-			for (int64_t k = 0; k < p->k; k += TILE) {                                                     \
-				for (int64_t y = 0; y < least(TILE, p->k - k); y++)                                    \
-					load_##class(tile[y], p->b.dtype, mat_at(&p->b, k + y, j), p->b.j, n);         \
-				tile_rows_##class(p, tile, j, k, begin, end);                                          \
-			}                                                                                              \
-		}                                                                                                      \
-	}
-LOOPS(f64, double, PLUS_TIMES)
-LOOPS(i64, int64_t, PLUS_TIMES_WRAP)
+#define TEMPLATE "matmul.inc"
+#include "as_f64.h"
+#include "as_i64.h"
 
 /* ---- batches -------------------------------------------------------------------------------------------- */
 

@@ -12,34 +12,9 @@ typedef struct Rope {
 	Walk rows;                            /* y, x, cos, sin */
 } Rope;
 
-#define ROPE(class, type)                                                                                              \
-	VECTOR static void turn_##class(type *restrict y, const type *restrict a, const type *restrict b,              \
-	                                const type *restrict c, const type *restrict s, type sign, int64_t n)          \
-	{                                                                                                              \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			y[i] = a[i] * c[i] + sign * b[i] * s[i];                                                       \
-	}                                                                                                              \
-	static void rope_row_##class(const Rope *r, char *const *row)                                                  \
-	{                                                                                                              \
-		type a[RUN], b[RUN], c[RUN], s[RUN], y[RUN];                                                           \
-		const int64_t *item = r->rows.item;                                                                    \
-		for (int64_t i = 0; i < r->n; i += RUN) {                                                              \
-			int64_t n = r->n - i < RUN ? r->n - i : RUN;                                                   \
-			char *at[4];                                                                                   \
-			for (int t = 0; t < 4; t++)                                                                    \
-				at[t] = row[t] + i * r->step[t] * item[t];                                             \
-			load_##class(a, r->dtype[1], at[1], r->step[1], n);                                            \
-			load_##class(b, r->dtype[1], at[1] + r->second[1] * item[1], r->step[1], n);                   \
-			load_##class(c, r->dtype[2], at[2], r->step[2], n);                                            \
-			load_##class(s, r->dtype[3], at[3], r->step[3], n);                                            \
-			turn_##class(y, a, b, c, s, -1, n);                                                            \
-			store_##class(r->dtype[0], at[0], r->step[0], y, n);                                           \
-			turn_##class(y, b, a, c, s, 1, n);                                                             \
-			store_##class(r->dtype[0], at[0] + r->second[0] * item[0], r->step[0], y, n);                  \
-		}                                                                                                      \
-	}
-ROPE(f32, float)
-ROPE(f64, double)
+#define TEMPLATE "rope.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void rope_rows(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {

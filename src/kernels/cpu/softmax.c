@@ -13,73 +13,9 @@ typedef struct Softmax {
 	Walk rows;                            /* y, x */
 } Softmax;
 
-#define ROUND_f32(s, v, n) round_f32((s)->round, v, n)
-#define ROUND_f64(s, v, n) ((void)(s))
-
-#define SOFTMAX(class, type, exp)                                                                                      \
-	VECTOR static type max_lanes_##class(const type *v, int64_t n)                                                 \
-	{                                                                                                              \
-		type max[LANES];                                                                                       \
-		int64_t whole = n - n % LANES;                                                                         \
-		for (int64_t j = 0; j < LANES; j++)                                                                    \
-			max[j] = (type)-INFINITY;                                                                      \
-		for (int64_t i = 0; i < whole; i += LANES)                                                             \
-			for (int64_t j = 0; j < LANES; j++)                                                            \
-				max[j] = v[i + j] > max[j] ? v[i + j] : max[j];                                        \
-		for (int64_t i = whole; i < n; i++)                                                                    \
-			max[0] = v[i] > max[0] ? v[i] : max[0];                                                        \
-		for (int64_t j = 1; j < LANES; j++)                                                                    \
-			max[0] = max[j] > max[0] ? max[j] : max[0];                                                    \
-		return max[0];                                                                                         \
-	}                                                                                                              \
-	VECTOR static type exp_lanes_##class(type *v, type max, int64_t n)                                             \
-	{                                                                                                              \
-		type sum[LANES] = { 0 };                                                                               \
-		int64_t whole = n - n % LANES;                                                                         \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			v[i] = exp(v[i] - max);                                                                        \
-		for (int64_t i = 0; i < whole; i += LANES)                                                             \
-			for (int64_t j = 0; j < LANES; j++)                                                            \
-				sum[j] += v[i + j];                                                                    \
-		for (int64_t i = whole; i < n; i++)                                                                    \
-			sum[i - whole] += v[i];                                                                        \
-		for (int64_t half = LANES / 2; half > 0; half /= 2)                                                    \
-			for (int64_t j = 0; j < half; j++)                                                             \
-				sum[j] += sum[j + half];                                                               \
-		return sum[0];                                                                                         \
-	}                                                                                                              \
-	type max_run_##class(const type *v, int64_t n) { return max_lanes_##class(v, n); }                             \
-	type exp_run_##class(type *v, type max, int64_t n) { return exp_lanes_##class(v, max, n); }                    \
-	VECTOR static void share_run_##class(type *v, type max, type sum, int64_t n)                                   \
-	{                                                                                                              \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			v[i] = exp(v[i] - max) / sum;                                                                  \
-	}                                                                                                              \
-	static int64_t fetch_row_##class(const Softmax *s, type *to, const char *x, int64_t at)                        \
-	{                                                                                                              \
-		int64_t n = s->n - at < RUN ? s->n - at : RUN;                                                         \
-		load_##class(to, s->x, x + at * s->x_step * s->rows.item[1], s->x_step, n);                            \
-		ROUND_##class(s, to, n);                                                                               \
-		return n;                                                                                              \
-	}                                                                                                              \
-	static void softmax_row_##class(const Softmax *s, char *y, const char *x)                                      \
-	{                                                                                                              \
-		type room[RUN], max = (type)-INFINITY, sum = 0;                                                        \
-		for (int64_t i = 0; i < s->n; i += RUN) {                                                              \
-			type some = max_run_##class(room, fetch_row_##class(s, room, x, i));                           \
-			max = some > max ? some : max;                                                                 \
-		}                                                                                                      \
-		for (int64_t i = 0; i < s->n; i += RUN)                                                                \
-			sum += exp_run_##class(room, max, fetch_row_##class(s, room, x, i));                           \
-		for (int64_t i = 0; i < s->n; i += RUN) {                                                              \
-			int64_t n = fetch_row_##class(s, room, x, i);                                                  \
-			share_run_##class(room, max, sum, n);                                                          \
-			store_##class(s->y, y + i * s->y_step * s->rows.item[0], s->y_step, room, n);                  \
-		}                                                                                                      \
-	}
-
-SOFTMAX(f32, float, exp_f32)
-SOFTMAX(f64, double, exp)
+#define TEMPLATE "softmax.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void softmax_rows(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
