@@ -1,4 +1,4 @@
-/* as_f32.h - includes TEMPLATE for float32: NAME(f) is f_f32, TYPE its numbers. No guard: each family includes it once. */
+/* as_f32.h - includes TEMPLATE for float32: NAME(f) is f_f32, TYPE its numbers. It has no guard. */
 #define CLASS f32
 #define TYPE float
 #define EXP exp_f32

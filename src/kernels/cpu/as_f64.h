@@ -1,4 +1,4 @@
-/* as_f64.h - includes TEMPLATE for float64: NAME(f) is f_f64, TYPE its numbers. No guard: each family includes it once. */
+/* as_f64.h - includes TEMPLATE for float64: NAME(f) is f_f64, TYPE its numbers. It has no guard. */
 #define CLASS f64
 #define TYPE double
 #define EXP exp

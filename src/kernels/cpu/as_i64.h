@@ -1,4 +1,4 @@
-/* as_i64.h - includes TEMPLATE for integers, which wrap as two's complement: NAME(f) is f_i64, TYPE its numbers. No guard. */
+/* as_i64.h - includes TEMPLATE for integers, which wrap: NAME(f) is f_i64, TYPE its numbers. It has no guard. */
 #define CLASS i64
 #define TYPE int64_t
 #define PLUS(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))

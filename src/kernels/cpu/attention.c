@@ -1,8 +1,9 @@
 /* attention.c - softmax(q k' scale + mask) v, for a block of queries and a block of keys at a time.
  *
- * Nothing is as long as the sequence: a row of scores is seen in blocks, with the maximum and the sum so far. When a block raises the
- * maximum, sum and result so far are scaled down. The blocks depend on shapes alone, so the result does not depend on threads.
- * A query that may see no key (every score -inf) gets zeros, as from torch's scaled_dot_product_attention.
+ * Nothing is as long as the sequence: a row of scores is seen in blocks, with the maximum and the sum so far. When a
+ * block raises the maximum, sum and result so far are scaled down. The blocks depend on shapes alone, so the result
+ * does not depend on threads. A query that may see no key (every score -inf) gets zeros, as from torch's
+ * scaled_dot_product_attention.
  */
 #include "kernel.h"
 #include <math.h>
@@ -13,13 +14,13 @@ typedef struct Mat { int dtype; int64_t i, j; } Mat;               /* strides of
 
 typedef struct Attention {
 	const graft_launch *l;
-	int64_t n_queries, n_keys, depth, width;                  /* q: depth columns, v: width columns */
-	int64_t queries, keys;                                    /* of a block */
-	int64_t blocks, slots;                                    /* blocks of queries over the whole batch; run at once */
+	int64_t n_queries, n_keys, depth, width; /* q: depth columns, v: width columns */
+	int64_t queries, keys;                  /* of a block */
+	int64_t blocks, slots;                  /* blocks of queries over the whole batch; run at once */
 	Mat y, q, k, v, mask;
 	bool masked, causal;
 	double scale;
-	Walk batch;                                               /* y, q, k, v, mask */
+	Walk batch;                             /* y, q, k, v, mask */
 	char *room;
 	int64_t slot_bytes;
 } Attention;
@@ -27,8 +28,8 @@ typedef struct Attention {
 /* One block of queries at work. */
 typedef struct Block {
 	const Attention *a;
-	char *y, *q, *k, *v, *mask;                               /* of this batch; y, q, mask: at the first query */
-	int64_t first, queries;                                   /* its first query */
+	char *y, *q, *k, *v, *mask;             /* of this batch; y, q, mask: at the first query */
+	int64_t first, queries;                 /* its first query */
 	void *room;
 } Block;
 
@@ -46,8 +47,8 @@ static void product_f32(const Attention *a, int64_t m, int64_t n, int64_t k, con
 	a->l->host->sgemm(a->l->host->self, m, n, k, x, xi, 1, y, yk, yj, c, ci, accumulate);
 }
 
-static void product_f64(const Attention *a, int64_t m, int64_t n, int64_t k, const double *x, int64_t xi, const double *y,
-                        int64_t yk, int64_t yj, double *c, int64_t ci, bool accumulate)
+static void product_f64(const Attention *a, int64_t m, int64_t n, int64_t k, const double *x, int64_t xi,
+                        const double *y, int64_t yk, int64_t yj, double *c, int64_t ci, bool accumulate)
 {
 	(void)a;
 	for (int64_t i = 0; i < m; i++)
@@ -99,10 +100,15 @@ static void slots_run(void *arg, int64_t begin, int64_t end)
 		}
 }
 
+/* The stride of an axis counted from the end; 0 where it is not there or has size 1. */
+static int64_t step_from_end(const graft_tensor *t, int32_t axis)
+{
+	return t->rank < axis || t->shape[t->rank - axis] == 1 ? 0 : t->stride[t->rank - axis];
+}
+
 static Mat mat_of(const graft_tensor *t)
 {
-	int32_t r = t->rank;
-	return (Mat){ t->dtype, r < 2 || t->shape[r - 2] == 1 ? 0 : t->stride[r - 2], r < 1 || t->shape[r - 1] == 1 ? 0 : t->stride[r - 1] };
+	return (Mat){ t->dtype, step_from_end(t, 2), step_from_end(t, 1) };
 }
 
 static int64_t from_end(const graft_tensor *t, int32_t axis)
@@ -141,7 +147,8 @@ static int attend(const graft_launch *l, Attention *a)
 	a->room = scratch(l, a->slots * numbers, (size_t)size);
 	if (!a->room)
 		return no_scratch(l, a->slots * numbers, (size_t)size);
-	run_parallel(l, a->slots, 2 * least(a->queries * a->n_keys, INT32_MAX) * least(columns, INT32_MAX / 2), slots_run, a);
+	run_parallel(l, a->slots, 2 * least(a->queries * a->n_keys, INT32_MAX) * least(columns, INT32_MAX / 2),
+	             slots_run, a);
 	return 0;
 }
 
@@ -155,7 +162,8 @@ int cpu_scaled_dot_product_attention(const graft_launch *l)
 		return status;
 	if (q->rank < 2 || k->rank < 2 || v->rank < 2 || y->rank < 2)
 		return launch_fail(l, GRAFT_E_USAGE, "attention: q, k, v and the result must have at least two axes");
-	if (class_of(y->dtype) == CLASS_I64 || (mask && mask->dtype != GRAFT_DTYPE_bool && class_of(mask->dtype) == CLASS_I64))
+	if (class_of(y->dtype) == CLASS_I64 ||
+	    (mask && mask->dtype != GRAFT_DTYPE_bool && class_of(mask->dtype) == CLASS_I64))
 		return launch_fail(l, GRAFT_E_UNSUPPORTED, "attention takes floats, and a mask that is bool or float");
 	a.n_queries = from_end(q, 2), a.depth = from_end(q, 1), a.n_keys = from_end(k, 2), a.width = from_end(v, 1);
 	a.y = mat_of(y), a.q = mat_of(q), a.k = mat_of(k), a.v = mat_of(v);
@@ -168,7 +176,8 @@ int cpu_scaled_dot_product_attention(const graft_launch *l)
 	walk_begin(&a.batch, &front);
 	if (!shapes_fit(&a, y, k, v, mask) || !walk_add_batch(&a.batch, q) || !walk_add_batch(&a.batch, k) ||
 	    !walk_add_batch(&a.batch, v) || (mask && !walk_add_batch(&a.batch, mask)))
-		return launch_fail(l, GRAFT_E_USAGE, "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
 		                   "the result [.., t, e]");
 	walk_join(&a.batch);
 	return attend(l, &a);

@@ -1,7 +1,7 @@
 /* norm.c - rms_norm, alone and two at once.
  *
- * Both kernels call the same row function, and a row is summed in an order that depends on its length alone: LANES partial
- * sums, folded in halves. So fused and single norms agree in every bit, whatever the number of threads.
+ * Both kernels call the same row function, and a row is summed in an order that depends on its length alone: LANES
+ * partial sums, folded in halves. So fused and single norms agree in every bit, whatever the number of threads.
  */
 #include "kernel.h"
 #include <math.h>
@@ -56,11 +56,13 @@ static int norm_begin(const graft_launch *l, Norm *norm)
 	const graft_tensor *x = norm->x, *y = norm->y;
 	int32_t last = x->rank - 1;
 	if (class_of(x->dtype) == CLASS_I64 || class_of(y->dtype) == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rms_norm takes floats, not %s", graft_dtype_name((graft_dtype)x->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rms_norm takes floats, not %s", dtype_text(x));
 	if (last < 0 || !same_shape(x, y))
-		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: operand and result must have one shape of at least one axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rms_norm: operand and result must have one shape of at least one axis");
 	if (norm->w && (norm->w->rank != 1 || norm->w->shape[0] != x->shape[last]))
-		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: the weight must have one axis of %lld elements", (long long)x->shape[last]);
+		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: the weight must have one axis of %lld elements",
+		                   (long long)x->shape[last]);
 	norm->n = x->shape[last];
 	norm->x_stride = x->stride[last];
 	norm->y_stride = y->stride[last];
@@ -96,7 +98,8 @@ static void two_norms_piece(void *arg, int64_t begin, int64_t end)
 	if (begin < first)
 		walk_range(&norm[0].rows, begin, end < first ? end : first, INT64_MAX, rows_run, &norm[0]);
 	if (end > first)
-		walk_range(&norm[1].rows, begin > first ? begin - first : 0, end - first, INT64_MAX, rows_run, &norm[1]);
+		walk_range(&norm[1].rows, begin > first ? begin - first : 0, end - first, INT64_MAX, rows_run,
+		           &norm[1]);
 }
 
 int cpu_fused_mla_dual_rms_norm(const graft_launch *l)
@@ -110,7 +113,7 @@ int cpu_fused_mla_dual_rms_norm(const graft_launch *l)
 		status = norm_begin(l, &norm[i]);
 	}
 	if (!status)
-		run_parallel(l, norm[0].rows.size + norm[1].rows.size, 4 * (norm[0].n > norm[1].n ? norm[0].n : norm[1].n),
-		             two_norms_piece, norm);
+		run_parallel(l, norm[0].rows.size + norm[1].rows.size,
+		             4 * (norm[0].n > norm[1].n ? norm[0].n : norm[1].n), two_norms_piece, norm);
 	return status;
 }

@@ -1,8 +1,8 @@
 /* reduce.c - sum and mean over any set of axes.
  *
- * The order of additions depends on shape and strides alone. Along runs: LANES partial sums a run, runs added as a binary
- * counter counts, so that the error grows with the logarithm of their number. Across runs (the innermost axis stays): one
- * accumulator a column, emptied into the total every FLUSH rows.
+ * The order of additions depends on shape and strides alone. Along runs: LANES partial sums a run, runs added as a
+ * binary counter counts, so that the error grows with the logarithm of their number. Across runs (the innermost axis
+ * stays): one accumulator a column, emptied into the total every FLUSH rows.
  */
 #include "kernel.h"
 
@@ -71,13 +71,15 @@ static int64_t inner_stride(const Walk *w, int tensor)
 static int reduce(const graft_launch *l, bool mean)
 {
 	static const walk_fn rows[] = { [CLASS_F32] = rows_f32, [CLASS_F64] = rows_f64, [CLASS_I64] = rows_i64 };
-	static const walk_fn columns[] = { [CLASS_F32] = columns_f32, [CLASS_F64] = columns_f64, [CLASS_I64] = columns_i64 };
+	static const walk_fn columns[] = { [CLASS_F32] = columns_f32, [CLASS_F64] = columns_f64,
+	                                  [CLASS_I64] = columns_i64 };
 	const graft_tensor *x = &l->in[0], *y = &l->out[0];
-	Reduce r = { .x = x->dtype, .y = y->dtype, .round = x->dtype == y->dtype ? GRAFT_DTYPE_f32 : y->dtype, .mean = mean };
+	Reduce r = { .x = x->dtype, .y = y->dtype, .round = x->dtype == y->dtype ? GRAFT_DTYPE_f32 : y->dtype,
+	            .mean = mean };
 	Class class = class_of(y->dtype);
 	bool gone[GRAFT_MAX_RANK];
 	if (mean && class == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the mean is a float, not %s", graft_dtype_name((graft_dtype)y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the mean is a float, not %s", dtype_text(y));
 	if (!reduced_axes(&l->attr[0], x->rank, gone) || !reduce_walks(&r, y, x, gone, l->attr[1].i != 0))
 		return launch_fail(l, GRAFT_E_USAGE, "the result does not have the shape of the axes that are kept");
 	if (inner_stride(&r.kept, 1) < inner_stride(&r.gone, 0))

@@ -52,15 +52,18 @@ int cpu_rope(const graft_launch *l)
 	if (status)
 		return status;
 	if (x->rank < 1 || !same_shape(x, y) || x->shape[x->rank - 1] % 2)
-		return launch_fail(l, GRAFT_E_USAGE, "rope: operand and result must have one shape, with an even last axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: operand and result must have one shape, with an even last axis");
 	if (class_of(y->dtype) == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes floats, not %s", graft_dtype_name((graft_dtype)y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes floats, not %s", dtype_text(y));
 	r.n = x->shape[x->rank - 1] / 2;
 	front = tensor_front(y, 1);
 	walk_begin(&r.rows, &front);
 	r.rows.n = 0;
-	if (!rope_add(&r, y, 2 * r.n) || !rope_add(&r, x, 2 * r.n) || !rope_add(&r, &l->in[1], r.n) || !rope_add(&r, &l->in[2], r.n))
-		return launch_fail(l, GRAFT_E_USAGE, "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
+	if (!rope_add(&r, y, 2 * r.n) || !rope_add(&r, x, 2 * r.n) || !rope_add(&r, &l->in[1], r.n) ||
+	    !rope_add(&r, &l->in[2], r.n))
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
 		                   (long long)r.n);
 	for (int i = 0; i < 2; i++) {
 		r.second[i] = l->attr[0].i ? r.step[i] : r.step[i] * r.n;

@@ -1,7 +1,7 @@
 /* softmax.c - exp(x - max) / sum along one axis; a row of -inf becomes NaN, as torch has it.
  *
- * Three passes over a row, which stays in cache: maximum, sum, result. exp is computed twice instead of being kept, so that
- * no row is too long. NaN is passed over by the maximum and comes back in the sum.
+ * Three passes over a row, which stays in cache: maximum, sum, result. exp is computed twice instead of being kept,
+ * so that no row is too long. NaN is passed over by the maximum and comes back in the sum.
  */
 #include "kernel.h"
 #include <math.h>
@@ -20,7 +20,8 @@ typedef struct Softmax {
 static void softmax_rows(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
 	const Softmax *s = arg;
-	void (*row)(const Softmax *, char *, const char *) = class_of(s->y) == CLASS_F64 ? softmax_row_f64 : softmax_row_f32;
+	bool f64 = class_of(s->y) == CLASS_F64;
+	void (*row)(const Softmax *, char *, const char *) = f64 ? softmax_row_f64 : softmax_row_f32;
 	for (int64_t i = 0; i < n; i++)
 		row(s, at[0] + i * stride[0] * s->rows.item[0], at[1] + i * stride[1] * s->rows.item[1]);
 }
@@ -34,10 +35,11 @@ int cpu_softmax(const graft_launch *l)
 	if (status)
 		return status;
 	if (!same_shape(x, y) || (x->rank > 0 && (l->attr[0].i < 0 || l->attr[0].i >= x->rank)))
-		return launch_fail(l, GRAFT_E_USAGE, "softmax: there is no axis %lld, or operand and result differ in shape",
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "softmax: there is no axis %lld, or operand and result differ in shape",
 		                   (long long)l->attr[0].i);
 	if (class_of(y->dtype) == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "softmax gives a float, not %s", graft_dtype_name((graft_dtype)y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "softmax gives a float, not %s", dtype_text(y));
 	s.x = x->dtype, s.y = y->dtype;
 	s.round = x->dtype == y->dtype ? GRAFT_DTYPE_f32 : y->dtype;
 	s.n = 1, s.x_step = s.y_step = 0;
