@@ -91,6 +91,12 @@ build/bench/bench: tests/bench/bench.c build/libgraft.a
 bench: all build/bench/bench
 	tests/bench.sh
 
+# Needs clang with its fuzzing runtime (Debian: clang libclang-rt-14-dev).
+FUZZ = -std=c11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Iinclude
+fuzz: $(LIB_SRC) tests/fuzz/fuzz_graph.c
+	@mkdir -p build/fuzz
+	clang $(FUZZ) -fsanitize=fuzzer -o build/fuzz/graph $^ $(LIBS)
+
 # Pages generated from the tables; `make check` fails when they are stale.
 docs: build/graft
 	build/graft ops --markdown > docs/ops.md
@@ -119,7 +125,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all check bless bench docs install uninstall clean
+.PHONY: all check bless bench fuzz docs install uninstall clean
 .DELETE_ON_ERROR:
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -131,7 +131,8 @@ TEST(kernel_elementwise_random)
 /* An integer operand of an op whose result is a float. */
 TEST(kernel_elementwise_integers_to_float)
 {
-	Box *a = box_vector(GRAFT_DTYPE_i64, 3, (double[]){ 7, -1, 0 }), *b = box_vector(GRAFT_DTYPE_i32, 3, (double[]){ 2, 4, 0 });
+	Box *a = box_vector(GRAFT_DTYPE_i64, 3, (double[]){ 7, -1, 0 });
+	Box *b = box_vector(GRAFT_DTYPE_i32, 3, (double[]){ 2, 4, 0 });
 	Box *y = box_vector(GRAFT_DTYPE_f32, 3, NULL);
 	run_kernel(cpu_div, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
 	CHECK(box_get(y, 0) == 3.5 && box_get(y, 1) == -0.25 && isnan(box_get(y, 2)));
@@ -229,7 +230,8 @@ TEST(kernel_elementwise_special_values)
 	CHECK(unary(cpu_rsqrt, INFINITY) == 0);
 	CHECK(unary(cpu_reciprocal, -0.0f) == -INFINITY);
 	CHECK(signbit(unary(cpu_neg, 0)) && !signbit(unary(cpu_neg, -0.0f)));
-	CHECK(unary(cpu_sigmoid, INFINITY) == 1 && unary(cpu_sigmoid, -INFINITY) == 0 && isnan(unary(cpu_sigmoid, NAN)));
+	CHECK(unary(cpu_sigmoid, INFINITY) == 1 && unary(cpu_sigmoid, -INFINITY) == 0 &&
+	      isnan(unary(cpu_sigmoid, NAN)));
 	CHECK(isnan(unary(cpu_silu, -INFINITY)) && unary(cpu_silu, INFINITY) == INFINITY);
 	CHECK(isnan(unary(cpu_cos, INFINITY)) && unary(cpu_cos, 0) == 1);
 	CHECK(unary(cpu_square, 0x1p-70f) == 0x1p-140f);
@@ -238,9 +240,10 @@ TEST(kernel_elementwise_special_values)
 
 TEST(kernel_elementwise_bool)
 {
-	Box *a = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 0, 1, 1 }), *b = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 1, 0, 1 });
+	Box *a = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 0, 1, 1 });
+	Box *b = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 1, 0, 1 });
 	Box *y = box_vector(GRAFT_DTYPE_bool, 4, NULL);
-	((unsigned char *)b->t.data)[3] = 7;                /* a byte from a stranger's file that is not 1 is true all the same */
+	((unsigned char *)b->t.data)[3] = 7;                /* a stranger's byte: true all the same */
 	run_kernel(cpu_add, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
 	CHECK(memcmp(y->t.data, "\0\1\1\1", 4) == 0);
 	run_kernel(cpu_mul, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
@@ -257,10 +260,12 @@ TEST(kernel_elementwise_rank_64_and_empty)
 	for (int i = 0; i < GRAFT_MAX_RANK; i++)
 		shape[i] = i % 13 == 0 ? 2 : 1;
 	Box *a = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, PERMUTED);
-	Box *b = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, NEGATIVE), *y = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, DENSE);
+	Box *b = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, NEGATIVE);
+	Box *y = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, DENSE);
 	run_kernel(cpu_add, 3, BOXES(a, b), BOXES(y), NO_ATTRS);
 	check_case(&cases[0], a, b, y);
-	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE), *y0 = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
+	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
+	Box *y0 = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
 	run_kernel(cpu_mul, 1, BOXES(none, none), BOXES(y0), NO_ATTRS);
 	box_free(a);
 	box_free(b);

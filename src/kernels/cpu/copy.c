@@ -15,7 +15,8 @@ int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_ten
 	Walk w;
 	walk_begin(&w, y);
 	if (!walk_add(&w, x))
-		return launch_fail(l, GRAFT_E_USAGE, "an operand of rank %d does not broadcast to the result", (int)x->rank);
+		return launch_fail(l, GRAFT_E_USAGE, "an operand of rank %d does not broadcast to the result",
+		                   (int)x->rank);
 	walk_join(&w);
 	walk_parallel(l, &w, INT64_MAX, 4, cast_run, &c);
 	return 0;
@@ -46,7 +47,8 @@ int cpu_concat(const graft_launch *l)
 		return status;
 	axis = l->attr[0].i;
 	if (axis < 0 || axis >= l->out[0].rank)
-		return launch_fail(l, GRAFT_E_USAGE, "concat: there is no axis %lld in rank %d", (long long)axis, (int)l->out[0].rank);
+		return launch_fail(l, GRAFT_E_USAGE, "concat: there is no axis %lld in rank %d", (long long)axis,
+		                   (int)l->out[0].rank);
 	for (int i = 0; i < l->n_in && !status; i++) {
 		const graft_tensor *x = &l->in[i];
 		graft_tensor part = l->out[0];
@@ -144,8 +146,8 @@ int cpu_reshape(const graft_launch *l)
 	x = l->in[0];
 	y = l->out[0];
 	if (tensor_size(&x) != tensor_size(&y))
-		return launch_fail(l, GRAFT_E_USAGE, "reshape: %lld elements do not become %lld", (long long)tensor_size(&x),
-		                   (long long)tensor_size(&y));
+		return launch_fail(l, GRAFT_E_USAGE, "reshape: %lld elements do not become %lld",
+		                   (long long)tensor_size(&x), (long long)tensor_size(&y));
 	if (tensor_dense(&y)) {
 		dense_strides(x.shape, x.rank, stride);
 		y.shape = x.shape, y.stride = stride, y.rank = x.rank;

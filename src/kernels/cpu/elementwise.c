@@ -19,7 +19,8 @@ typedef struct Elementwise {
 } Elementwise;
 
 #define STEP1(name, class, type, expr)                                                                                 \
-	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n) \
+	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb,          \
+	                                   int64_t n)                                                                  \
 	{                                                                                                              \
 		(void)pb;                                                                                              \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
@@ -28,7 +29,8 @@ typedef struct Elementwise {
 		}                                                                                                      \
 	}
 #define STEP2(name, class, type, expr)                                                                                 \
-	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb, int64_t n) \
+	VECTOR static void name##_##class(type *restrict y, const type *restrict pa, const type *restrict pb,          \
+	                                   int64_t n)                                                                  \
 	{                                                                                                              \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
 			type a = pa[i], b = pb[i];                                                                     \
@@ -128,7 +130,8 @@ static int elementwise(const graft_launch *l, const Steps *steps, int n_in, int6
 	Class class = class_of(e.y);
 	Walk w;
 	if (class == CLASS_I64 && !steps->i64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is a float, not %s", graft_dtype_name((graft_dtype)e.y));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is a float, not %s",
+		                   dtype_text(l->out));
 	walk_begin(&w, &l->out[0]);
 	for (int i = 0; i < n_in; i++) {
 		e.in[i] = l->in[i].dtype;

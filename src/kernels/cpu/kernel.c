@@ -18,7 +18,8 @@ static int tensor_check(const graft_launch *l, const char *what, int i, const gr
 	if (!dtype_ok(t->dtype))
 		return launch_fail(l, GRAFT_E_USAGE, "%s %d has no dtype that is known: %d", what, i, (int)t->dtype);
 	if (t->rank < 0 || t->rank > GRAFT_MAX_RANK)
-		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i, (int)t->rank, GRAFT_MAX_RANK);
+		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i, (int)t->rank,
+		                   GRAFT_MAX_RANK);
 	if (!t->data && tensor_size(t) != 0)
 		return launch_fail(l, GRAFT_E_USAGE, "%s %d has elements but no memory", what, i);
 	return 0;
@@ -28,11 +29,11 @@ int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n
 {
 	int status = 0;
 	if (l->struct_size < sizeof *l || !l->host)
-		return launch_fail(l, GRAFT_E_USAGE, "a launch on the CPU needs a host and %zu bytes of struct, not %u", sizeof *l,
-		                   (unsigned)l->struct_size);
+		return launch_fail(l, GRAFT_E_USAGE, "a launch on the CPU needs a host and %zu bytes of struct, not %u",
+		                   sizeof *l, (unsigned)l->struct_size);
 	if (l->n_in < in_min || l->n_in > in_max || l->n_out != n_out || l->n_attr < n_attr)
-		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; it was given %d, "
-		                   "%d, %d", in_min, in_max, n_out, n_attr, (int)l->n_in, (int)l->n_out, (int)l->n_attr);
+		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; "
+		                   "it was given %d, %d, %d", in_min, in_max, n_out, n_attr, l->n_in, l->n_out, l->n_attr);
 	for (int i = 0; i < l->n_in && !status; i++)
 		if (i < in_min || operand(l, i))
 			status = tensor_check(l, "operand", i, &l->in[i]);
@@ -51,7 +52,8 @@ int64_t tensor_size(const graft_tensor *t)
 
 bool same_shape(const graft_tensor *a, const graft_tensor *b)
 {
-	return a->rank == b->rank && (a->rank == 0 || memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0);
+	size_t bytes = (size_t)a->rank * sizeof *a->shape;
+	return a->rank == b->rank && (bytes == 0 || memcmp(a->shape, b->shape, bytes) == 0);
 }
 
 bool tensor_dense(const graft_tensor *t)
@@ -103,7 +105,7 @@ bool walk_add(Walk *w, const graft_tensor *t)
 			return false;
 		w->stride[i][w->n] = size == 1 ? 0 : t->stride[i - lead];
 	}
-	w->base[w->n] = t->data ? t->data : (void *)w->base;   /* no elements: a place that is never read, but not NULL */
+	w->base[w->n] = t->data ? t->data : (void *)w->base;   /* empty: a place that is never read */
 	w->item[w->n++] = item_size(t);
 	return true;
 }

@@ -12,8 +12,8 @@
 /* Fills the launch's message; returns status. Only from the thread that launched. */
 int launch_fail(const graft_launch *l, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* What a kernel must have before it looks at anything: in_min..in_max operands, n_out results, n_attr attributes, a host, and tensors
- * with a dtype and a rank, each operand in it that is not optional. Returns 0 or a status. */
+/* What a kernel must have before it looks at anything: in_min..in_max operands, n_out results, n_attr attributes, a
+ * host, and tensors with a dtype and a rank, each operand in it that is not optional. Returns 0 or a status. */
 int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n_attr);
 
 /* Operand i, or NULL when it is optional and missing. */
@@ -23,6 +23,7 @@ static inline const graft_tensor *operand(const graft_launch *l, int i)
 }
 
 static inline int64_t item_size(const graft_tensor *t) { return (int64_t)graft_dtype_size((graft_dtype)t->dtype); }
+static inline const char *dtype_text(const graft_tensor *t) { return graft_dtype_name((graft_dtype)t->dtype); }
 int64_t tensor_size(const graft_tensor *t);   /* elements */
 bool same_shape(const graft_tensor *a, const graft_tensor *b);
 bool tensor_dense(const graft_tensor *t);     /* row-major without gaps */
@@ -64,6 +65,20 @@ void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t c
 
 /* Pieces of [0, n) on several threads where that is worth it. */
 void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
+
+/* Code that is the same in several classes stands once, in <family>.inc, and is included through as_<class>.h. */
+#define JOIN_AGAIN(stem, class) stem##_##class
+#define JOIN(stem, class) JOIN_AGAIN(stem, class)
+#define NAME(stem) JOIN(stem, CLASS)
+
+/* A run is summed as LANES partial sums, element i into sum i % LANES, that are then folded in halves: an order that
+ * vector code keeps and that depends on the length alone. */
+enum { LANES = 16 };
+#define TEMPLATE "lanes.inc"
+#include "as_f32.h"
+#include "as_f64.h"
+#include "as_i64.h"
+#undef TEMPLATE
 
 /* Of n numbers (softmax.c): the greatest, NaN passed over, -inf for none; v = exp(v - max), and their sum. */
 float max_run_f32(const float *v, int64_t n);
