@@ -212,6 +212,18 @@ static bool reads_stand(Match *m, const Value *v)
 	return true;
 }
 
+/* The same for what is between: a matched value that was written since is not what its node made. */
+static bool inner_reads_stand(Match *m)
+{
+	for (int i = 0; i < m->p->n_places; i++) {
+		const Node *n = m->s.node[i];
+		for (uint32_t k = 0; n && k < n->n_in; k++)
+			if (!reads_stand(m, n->in[k].value))
+				return false;
+	}
+	return true;
+}
+
 /* A replaced value whose storage is written would take its writers along. Where all is views, storage stays what it
  * was. */
 static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
@@ -226,6 +238,8 @@ static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		if (!reads_stand(m, operands[i]))
 			return false;
+	if (!inner_reads_stand(m))
+		return false;
 	for (int i = 0; i < m->p->n_emit; i++) {
 		const Line *l = &m->p->emit[i];
 		if (!l->term && alias_written(m->alias, m->s.value[l->same]))
