@@ -48,5 +48,7 @@ int main(int argc, char **argv)
 		}
 		return code;
 	}
-	return cli_usage(&c, "there is no verb '%s'", c.verb);
+	const char *verb = c.verb;
+	c.verb = "";
+	return cli_usage(&c, "there is no verb '%s'", verb);
 }

@@ -41,7 +41,8 @@ static bool reject(Cli *c, const char *fmt, ...)
 	int n = vsnprintf(c->err.message, sizeof c->err.message, fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof c->err.message)
-		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help %s'", c->verb);
+		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help%s%s'", *c->verb ? " " : "",
+		         c->verb);
 	return false;
 }
 
