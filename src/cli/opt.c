@@ -1,7 +1,9 @@
 /* opt.c - graft opt: load, rewrite, say what happened, write. */
 #include "cli.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Prints and dumps around passes. */
 typedef struct Hook { Cli *c; int n_dumped; bool failed; } Hook;
@@ -50,12 +52,26 @@ static bool split_expectation(Cli *c, const char *text, char *pass, size_t size,
 	if (equals && (size_t)(equals - text) < size && equals[1]) {
 		memcpy(pass, text, (size_t)(equals - text));
 		pass[equals - text] = 0;
+		errno = 0;
 		*n = strtoll(equals + 1, &end, 10);
-		if (!*end && *n >= 0)
+		if (!*end && *n >= 0 && !errno)
 			return true;
 	}
 	error_set(&c->err, GRAFT_E_USAGE, "--expect wants PASS=NUMBER, found '%s'", text);
 	return false;
+}
+
+/* A pass that is named where nothing comes from it would otherwise look like one that did nothing. */
+static graft_status check_names(Cli *c, const graft_report *r)
+{
+	static const OptionId naming[] = { OPT_explain, OPT_print_before, OPT_print_after };
+	for (size_t i = 0; i < sizeof naming / sizeof *naming; i++) {
+		const char *pass = cli_value(c, naming[i]);
+		if (pass && graft_report_applied(r, pass) < 0)
+			return error_set(&c->err, GRAFT_E_USAGE, "%s names the pass '%s', which is not one of those considered",
+			                 option_rows[naming[i]].spelling, pass);
+	}
+	return GRAFT_OK;
 }
 
 static graft_status check_expectations(Cli *c, const graft_report *r)
@@ -145,7 +161,9 @@ static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
 	cli_unavailable(r);
 	if (cli_has(c, OPT_explain))
 		cli_explain(r, cli_value(c, OPT_explain));
-	graft_status status = check_expectations(c, r);
+	graft_status status = check_names(c, r);
+	if (!status)
+		status = check_expectations(c, r);
 	if (status)
 		return status;
 	if (stats && strcmp(stats, "json"))
@@ -168,8 +186,12 @@ static graft_status optimize(Cli *c, graft_graph *g)
 	graft_status status = cli_config(c, &config);
 	if (status)
 		return status;
+	const char *folder = cli_value(c, OPT_dump_dir);
+	if (folder && mkdir(folder, 0777) && errno != EEXIST)
+		status = error_set(&c->err, GRAFT_E_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
 	graft_config_set_hook(config, around_pass, &hook);
-	status = graft_optimize(g, config, &r, &c->err);
+	if (!status)
+		status = graft_optimize(g, config, &r, &c->err);
 	if (!status)
 		status = hook.failed ? c->err.status : report(c, g, r);
 	graft_report_free(r);
