@@ -63,7 +63,8 @@ static graft_status fill_config(Cli *c, graft_config *config)
 			return c->err.status;
 	if (!cli_number(c, OPT_opt_limit, 0, INT64_MAX, -1, &limit))
 		return c->err.status;
-	graft_config_set_limit(config, limit);
+	if (cli_has(c, OPT_opt_limit))
+		graft_config_set_limit(config, limit);
 	return GRAFT_OK;
 }
 
