@@ -29,6 +29,7 @@ static void dump(Hook *h, const char *pass, int when, graft_graph *g)
 static void around_pass(void *user, const char *pass, int when, graft_graph *g)
 {
 	Hook *h = user;
+	progress_say(h->c, "pass", pass);
 	if (h->failed)
 		return;
 	if (when < 0) {
@@ -149,9 +150,7 @@ static graft_status write_graph(Cli *c, graft_graph *g)
 	graft_status status = cli_format(c, cli_value(c, OPT_to), out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
 	if (status)
 		return status;
-	if (out)
-		return graft_graph_save(g, out, format, &c->err);
-	return graft_graph_print(g, format, cli_write, stdout, &c->err);
+	return cli_save(c, g, out, format);
 }
 
 static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
@@ -178,6 +177,15 @@ static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
 	return cli_has(c, OPT_stats) && !cli_has(c, OPT_out) ? GRAFT_OK : write_graph(c, g);
 }
 
+static graft_status run_passes(Cli *c, graft_graph *g, const graft_config *config, graft_report **r)
+{
+	if (!cli_has(c, OPT_print_before) && !cli_has(c, OPT_print_after))
+		progress_start(c, "optimising", c->files[0]);
+	graft_status status = graft_optimize(g, config, r, &c->err);
+	progress_end(c);
+	return status;
+}
+
 static graft_status optimize(Cli *c, graft_graph *g)
 {
 	graft_config *config = NULL;
@@ -191,7 +199,7 @@ static graft_status optimize(Cli *c, graft_graph *g)
 		status = error_set(&c->err, GRAFT_E_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
 	graft_config_set_hook(config, around_pass, &hook);
 	if (!status)
-		status = graft_optimize(g, config, &r, &c->err);
+		status = run_passes(c, g, config, &r);
 	if (!status)
 		status = hook.failed ? c->err.status : report(c, g, r);
 	graft_report_free(r);
@@ -204,7 +212,7 @@ int verb_opt(Cli *c)
 	graft_graph *g = NULL;
 	graft_status status = cli_kernels(c);
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+		status = cli_load(c, c->files[0], &g);
 	if (!status)
 		status = optimize(c, g);
 	graft_graph_free(g);
