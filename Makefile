@@ -19,7 +19,7 @@ ALLFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fPIC -D_GNU_SOURCE -Iinclude -M
 # Kernels: vectorised, and no flag that could change a bit.
 KERNELFLAGS = -O3 -fno-math-errno -fno-trapping-math
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-LIBS    = -lcjson -lpthread -ldl -lm
+LIBS    = -lcjson -lz -lpthread -ldl -lm
 
 LIB_SRC  := $(wildcard src/ir/*.c src/io/*.c src/passes/*.c src/probe/*.c src/kernels/cpu/*.c src/exec/*.c)
 CLI_SRC  := $(wildcard src/cli/*.c)

@@ -39,6 +39,7 @@ graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_
 {
 	static const struct { const char *name; graft_format format; } formats[] = {
 		{ "text", GRAFT_FORMAT_TEXT }, { "json", GRAFT_FORMAT_JSON }, { "dot", GRAFT_FORMAT_DOT },
+		{ "pt2", GRAFT_FORMAT_PT2 }, { "pt2json", GRAFT_FORMAT_PT2JSON },
 	};
 	*out = otherwise;
 	if (!name)
@@ -48,7 +49,7 @@ graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_
 			*out = formats[i].format;
 			return GRAFT_OK;
 		}
-	return error_set(&c->err, GRAFT_E_USAGE, "--to wants text, json or dot, found '%s'", name);
+	return error_set(&c->err, GRAFT_E_USAGE, "--to wants text, json, dot, pt2 or pt2json, found '%s'", name);
 }
 
 static graft_status apply(Cli *c, graft_config *config, const Given *g)

@@ -148,6 +148,8 @@ static graft_status write_graph(Cli *c, graft_graph *g)
 	const char *out = cli_value(c, OPT_out);
 	graft_format format;
 	graft_status status = cli_format(c, cli_value(c, OPT_to), out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
+	if (!status && cli_value(c, OPT_torch_op))
+		status = graft_graph_set_torch_op(g, cli_value(c, OPT_torch_op), &c->err);
 	if (status)
 		return status;
 	return cli_save(c, g, out, format);
