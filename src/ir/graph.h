@@ -15,6 +15,7 @@
 #ifndef GRAFT_GRAPH_H
 #define GRAFT_GRAPH_H
 
+#include <assert.h>
 #include "ops.h"
 
 typedef struct Value Value;
@@ -195,7 +196,12 @@ Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roo
 bool node_writes(const Node *n);
 
 /* Attributes of known ops, by place in the row. */
-static inline const Attr *node_attr(const Node *n, int i) { return &n->attr[i]; }
+static inline const Attr *node_attr(const Node *n, int i)
+{
+	assert(i >= 0 && (uint32_t)i < n->n_attr);
+	return &n->attr[i];
+}
+
 const Attr *node_attr_named(const Node *n, const char *name);     /* known or unknown op; NULL: none */
 /* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
 uint32_t axis_of(const Attr *a, uint32_t rank);
