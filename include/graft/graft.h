@@ -408,7 +408,7 @@ typedef struct graft_verify_result {
 	char value[128];              /* the first value, in order of execution, that both graphs have and that differs; "" */
 	char outputs[128];            /* the graph output with the largest difference */
 	double max_abs, max_rel;      /* over all outputs */
-	double seconds_a, seconds_b;  /* one run of each */
+	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */
 } graft_verify_result;
 
 /* Runs both on the CPU with the same inputs and compares outputs by name. GRAFT_OK whether they agree or not. */

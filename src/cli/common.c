@@ -8,6 +8,24 @@ bool cli_write(void *file, const char *text, size_t size)
 	return fwrite(text, 1, size, file) == size;
 }
 
+graft_status cli_load(Cli *c, const char *path, graft_graph **out)
+{
+	progress_start(c, "loading", path);
+	graft_status status = graft_graph_load(c->ctx, path, out, &c->err);
+	progress_end(c);
+	return status;
+}
+
+graft_status cli_save(Cli *c, graft_graph *g, const char *out, graft_format format)
+{
+	if (!out)
+		return graft_graph_print(g, format, cli_write, stdout, &c->err);
+	progress_start(c, "writing", out);
+	graft_status status = graft_graph_save(g, out, format, &c->err);
+	progress_end(c);
+	return status;
+}
+
 graft_status cli_kernels(Cli *c)
 {
 	graft_status status = GRAFT_OK;
@@ -64,7 +82,8 @@ static graft_status fill_config(Cli *c, graft_config *config)
 			return c->err.status;
 	if (!cli_number(c, OPT_opt_limit, 0, INT64_MAX, -1, &limit))
 		return c->err.status;
-	graft_config_set_limit(config, limit);
+	if (cli_has(c, OPT_opt_limit))
+		graft_config_set_limit(config, limit);
 	return GRAFT_OK;
 }
 

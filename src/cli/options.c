@@ -49,7 +49,7 @@ static bool reject(Cli *c, const char *fmt, ...)
 /* One option at argv[*i]; moves *i past a value of its own. */
 static bool take_option(Cli *c, int argc, char **argv, int *i, int verb)
 {
-	const char *value, *word = argv[*i];
+	const char *value, *word = strcmp(argv[*i], "-h") ? argv[*i] : "--help";
 	OptionId id = find_option(word, &value);
 	if (id == N_OPTIONS || !(option_rows[id].verbs >> verb & 1))
 		return reject(c, "graft %s has no option '%s'", c->verb, word);

@@ -27,11 +27,13 @@ static graft_status run_repeatedly(Cli *c, graft_plan *plan)
 	if (!seconds)
 		return error_set(&c->err, GRAFT_E_NOMEM, "no memory left for %lld times", (long long)n);
 	graft_status status = GRAFT_OK;
+	progress_start(c, "running", c->files[0]);
 	for (int64_t i = 0; !status && i < n; i++) {
 		double start = now();
 		status = graft_plan_run(plan, &c->err);
 		seconds[i] = now() - start;
 	}
+	progress_end(c);
 	if (!status && cli_has(c, OPT_repeat)) {
 		qsort(seconds, (size_t)n, sizeof *seconds, by_size);
 		cli_note("%lld runs: fastest %.3f ms, median %.3f ms", (long long)n, seconds[0] * 1e3, seconds[n / 2] * 1e3);
@@ -73,8 +75,10 @@ static graft_status run_graph(Cli *c, graft_graph *g, const graft_tensors *input
 	graft_plan *plan = NULL;
 	const char *note;
 	graft_status status = cli_plan_options(c, bind, &options);
+	progress_start(c, "planning", c->files[0]);
 	if (!status)
 		status = graft_plan_new(g, &options, inputs, &plan, &c->err);
+	progress_end(c);
 	for (size_t i = 0; !status && (note = graft_plan_note(plan, i)); i++)
 		cli_note("%s", note);
 	if (!status)
@@ -106,7 +110,7 @@ int verb_run(Cli *c)
 	if (!status)
 		status = cli_kernels(c);
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+		status = cli_load(c, c->files[0], &g);
 	if (!status)
 		status = cli_inputs(c, &inputs);
 	if (!status)

@@ -144,9 +144,8 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 typedef struct View {
 	const Node *node;
 	const graft_tensor *x, *y;
-	uint32_t result;
 	int64_t *stride;
-	int64_t behind;
+	int64_t behind, *taken;               /* taken: how much of a split axis the results so far have */
 } View;
 
 static int64_t int_attr(const View *v, int i)
@@ -170,8 +169,8 @@ static void view_split(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	for (uint32_t i = 0; i < v->result; i++)
-		v->behind += v->node->out[i]->type.dims[axis].value * v->x->stride[axis];
+	v->behind = *v->taken * v->x->stride[axis];
+	*v->taken += v->y->shape[axis];
 }
 
 /* An index as Python has it: from the back when negative, and not outside. */
@@ -283,14 +282,14 @@ static bool view_strides(View *v)
 	}
 }
 
-static bool layout_view(graft_plan *p, const Node *n, uint32_t result)
+static bool layout_view(graft_plan *p, const Node *n, uint32_t result, int64_t *taken)
 {
 	const Value *y = n->out[result];
 	size_t size;
 	graft_tensor t = tensor_of(p, y->name, &y->type, &size);
 	Slot x = p->slots[p->slot_of[n->in[0].value->id]];
 	int64_t *stride = NEW_ARRAY(&p->arena, (size_t)t.rank, int64_t);
-	View v = { n, &x.tensor, &t, result, stride, 0 };
+	View v = { n, &x.tensor, &t, stride, 0, taken };
 	if (size && !view_strides(&v))
 		return false;
 	if (size)
@@ -321,9 +320,10 @@ bool layout_node(graft_plan *p, const Node *n)
 		for (uint32_t i = 0; i < n->n_out; i++)
 			p->slot_of[n->out[i]->id] = slot_dense(p, n->out[i]->name, &n->out[i]->type);
 	} else {
+		int64_t taken = 0;
 		computes = false;
 		for (uint32_t i = 0; i < n->n_out; i++)
-			computes |= !layout_view(p, n, i);
+			computes |= !layout_view(p, n, i, &taken);
 		if (computes)
 			p->slot_of[n->out[0]->id] = slot_dense(p, n->out[0]->name, &n->out[0]->type);
 	}

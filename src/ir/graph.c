@@ -475,12 +475,15 @@ Node *node_new(Graph *g, const NodeSpec *s)
 		set_unknown_attrs(g, n, s);
 	else
 		set_known_attrs(g, n, s->attr);
-	Type *types = NEW_ARRAY(&g->arena, s->n_out, Type);
+	Arena *scratch = &graph_job(g)->scratch;
+	Mark mark = arena_mark(scratch);
+	Type *types = NEW_ARRAY(scratch, s->n_out, Type);
 	node_types(g, n, s, types);
 	n->n_out = s->n_out;
 	n->out = NEW_ARRAY(&g->arena, s->n_out, Value *);
 	for (uint32_t i = 0; i < s->n_out; i++)
 		n->out[i] = result_new(g, n, i, s->out_names ? s->out_names[i] : NULL, types[i]);
+	arena_release(scratch, mark);
 	for (uint32_t i = 0; i < s->n_in; i++)
 		use_link(&n->in[i], s->in[i]);
 	n->id = g->next_id++;
