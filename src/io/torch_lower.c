@@ -674,6 +674,29 @@ static void lower_diff(TorchCall *c)
 	emit2(c, "sub", made(late), made(early), true);
 }
 
+static TorchCall only_result(const TorchCall *c, uint32_t i)
+{
+	TorchCall one = *c;
+	one.n_out = 1;
+	one.out_name += i;
+	one.out_place += i;
+	one.types += i;
+	return one;
+}
+
+/* The largest elements along an axis, and where they stand. */
+static void lower_extreme(TorchCall *c)
+{
+	Operand x = operand(c, "self");
+	Attr axis = axis_attr(int_named(c, "dim", 0)), keepdim = { .kind = ATTR_BOOL, .i = int_named(c, "keepdim", 0) != 0 };
+	Attr axes = { .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ axis.i } };
+	if (c->n_out != 2)
+		give_up(c, "wanted two results");
+	TorchCall values = only_result(c, 0), ids = only_result(c, 1);
+	emit(&values, "amax", &x, 1, true, "axes", axes, "keepdim", keepdim);
+	emit(&ids, "argmax", &x, 1, true, "axis", axis, "keepdim", keepdim);
+}
+
 /* eps None is what one and the next number of the dtype are apart. */
 static double norm_eps(const TorchCall *c, graft_dtype d)
 {
@@ -697,16 +720,6 @@ static Value *norm(TorchCall *c, bool last)
 static void lower_rms_norm(TorchCall *c)
 {
 	norm(c, true);
-}
-
-static TorchCall only_result(const TorchCall *c, uint32_t i)
-{
-	TorchCall one = *c;
-	one.n_out = 1;
-	one.out_name += i;
-	one.out_place += i;
-	one.types += i;
-	return one;
 }
 
 /* The norm, and 1 / sqrt(mean(x*x) + eps) for a backward pass. */

@@ -322,10 +322,13 @@ static const char *end_of(Json v)
 	return json_skip_value(v.text, v.at);
 }
 
-/* What stands between the brackets. */
+/* What stands between the brackets, but for blanks at the end. */
 static void patch_inside(Writer *w, PatchKind kind, Json container)
 {
-	add_patch(w, kind, container.at + 1, end_of(container) - 1, NULL);
+	const char *from = container.at + 1, *to = end_of(container) - 1;
+	while (to > from && strchr(" \t\n\r", to[-1]))
+		to--;
+	add_patch(w, kind, from, to, NULL);
 }
 
 /* The name in {"as_tensor": {"name": ...}} or {"name": ...}; not there: at NULL. */

@@ -43,9 +43,15 @@ static bool permutes_back(Match *m)
 	return true;
 }
 
+/* In an imported graph strides mean something: a view behind a copy may need the copy's. */
+static bool strides_are_ours(Match *m)
+{
+	return !match_node(m, "y")->source;
+}
+
 static bool one_operand(Match *m)
 {
-	return match_node(m, "y")->n_in == 1;
+	return match_node(m, "y")->n_in == 1 && strides_are_ours(m);
 }
 
 static bool one_result(Match *m)
@@ -60,7 +66,7 @@ const Rule rules_eliminate_noops[] = {
 	{ .name = "whole_slice",     .match = "y = slice(x)",    .emit = "y = x", .where = same_shape },
 	{ .name = "whole_narrow",    .match = "y = narrow(x)",   .emit = "y = x", .where = same_shape },
 	{ .name = "no_squeeze",      .match = "y = squeeze(x)",  .emit = "y = x", .where = same_shape },
-	{ .name = "clone",           .match = "y = clone(x)",    .emit = "y = x" },
+	{ .name = "clone",           .match = "y = clone(x)",    .emit = "y = x", .where = strides_are_ours },
 	{ .name = "concat_of_one",   .match = "y = concat(x)",   .emit = "y = x", .where = one_operand },
 	{ .name = "split_into_one",  .match = "y = split(x)",    .emit = "y = x", .where = one_result },
 	{ .name = "same_transpose",  .match = "y = transpose(x) {axis0=a, axis1=b}", .emit = "y = x",
