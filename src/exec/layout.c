@@ -197,6 +197,21 @@ static void view_narrow(View *v)
 	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 }
 
+static void view_select(View *v)
+{
+	uint32_t axis = axis_attr(v, 0), to = 0;
+	for (uint32_t i = 0; i < (uint32_t)v->x->rank; i++)
+		if (i != axis)
+			v->stride[to++] = v->x->stride[i];
+	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+}
+
+static bool view_contiguous(View *v)
+{
+	same_strides(v);
+	return tensor_dense(v->x);
+}
+
 static void view_transpose(View *v)
 {
 	uint32_t a = axis_attr(v, 0), b = axis_attr(v, 1);
@@ -269,15 +284,18 @@ static bool view_reshape(View *v)
 static bool view_strides(View *v)
 {
 	switch (op_code(v->node->op)) {
+	case OP_alias: same_strides(v); return true;
 	case OP_split: view_split(v); return true;
 	case OP_slice: view_slice(v); return true;
 	case OP_narrow: view_narrow(v); return true;
+	case OP_select: view_select(v); return true;
 	case OP_transpose: view_transpose(v); return true;
 	case OP_permute: view_permute(v); return true;
 	case OP_expand: view_expand(v); return true;
 	case OP_unsqueeze: view_unsqueeze(v); return true;
 	case OP_squeeze: view_squeeze(v); return true;
 	case OP_reshape: return view_reshape(v);
+	case OP_contiguous: return view_contiguous(v);
 	default: assert(false && "a row of ops.def with effect VIEW needs its strides here"); return false;
 	}
 }
