@@ -173,19 +173,11 @@ static void view_split(View *v)
 	*v->taken += v->y->shape[axis];
 }
 
-/* An index as Python has it: from the back when negative, and not outside. */
-static int64_t clamp(int64_t i, int64_t size)
-{
-	if (i < 0)
-		i = i < -size ? 0 : i + size;
-	return i > size ? size : i;
-}
-
 static void view_slice(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 	if (v->y->shape[axis] > 1)
 		v->stride[axis] *= int_attr(v, 3);
 }
@@ -194,7 +186,7 @@ static void view_narrow(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 }
 
 static void view_select(View *v)
@@ -203,7 +195,7 @@ static void view_select(View *v)
 	for (uint32_t i = 0; i < (uint32_t)v->x->rank; i++)
 		if (i != axis)
 			v->stride[to++] = v->x->stride[i];
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 }
 
 static bool view_contiguous(View *v)

@@ -152,29 +152,6 @@ uint32_t need_axis(const Infer *i, const char *name, int64_t axis, uint32_t rank
 
 /* ---- promotion -------------------------------------------------------------------------------------------- */
 
-static int category(graft_dtype d) { return dtype_is_float(d) ? 2 : d != GRAFT_DTYPE_bool; }
-
-/* Of two dtypes, GRAFT_DTYPE_COUNT being none. */
-static graft_dtype wider(graft_dtype a, graft_dtype b)
-{
-	if (a == GRAFT_DTYPE_COUNT || b == GRAFT_DTYPE_COUNT || a == b)
-		return a == GRAFT_DTYPE_COUNT ? b : a;
-	if (category(a) != category(b))
-		return category(a) > category(b) ? a : b;
-	size_t na = graft_dtype_size(a), nb = graft_dtype_size(b);
-	if (na != nb)
-		return na > nb ? a : b;
-	return dtype_is_float(a) ? GRAFT_DTYPE_f32 : GRAFT_DTYPE_i16;         /* f16 with bf16; u8 with i8 */
-}
-
-/* A weaker kind of operand counts only where it raises the category. */
-static graft_dtype over(graft_dtype strong, graft_dtype weak)
-{
-	if (strong == GRAFT_DTYPE_COUNT || weak == GRAFT_DTYPE_COUNT)
-		return strong == GRAFT_DTYPE_COUNT ? weak : strong;
-	return category(weak) > category(strong) ? weak : strong;
-}
-
 static graft_dtype promoted_from(const Infer *i, uint32_t first)
 {
 	/* of tensors, 0-d tensors, literals */
@@ -185,9 +162,9 @@ static graft_dtype promoted_from(const Infer *i, uint32_t first)
 		const Type *t = &i->node->in[k].value->type;
 		graft_dtype d = is_literal(i, k) && t->dtype == GRAFT_DTYPE_f64 ? GRAFT_DTYPE_f32 : t->dtype;
 		graft_dtype *kind = &of[is_literal(i, k) ? 2 : t->rank == 0];
-		*kind = wider(*kind, d);
+		*kind = dtype_wider(*kind, d);
 	}
-	return over(of[0], over(of[1], of[2]));
+	return dtype_over(of[0], dtype_over(of[1], of[2]));
 }
 
 graft_dtype promoted(const Infer *i) { return promoted_from(i, 0); }
