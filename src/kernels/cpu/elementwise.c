@@ -138,7 +138,8 @@ INTEGERS(STEP1, not, a == 0)
 FLOATS(STEP1, exp, exp_f32(a), exp(a))
 FLOATS(STEP1, log, logf(a), log(a))
 FLOATS(STEP1, tanh, tanhf(a), tanh(a))
-FLOATS(STEP1, gelu, (float)0.5 * a * (1 + erff(a * (float)ROOT_HALF)), 0.5 * a * (1 + erf(a * ROOT_HALF)))
+FLOATS(STEP1, gelu, (float)0.5 * a * erfcf(-a * (float)ROOT_HALF), 0.5 * a * erfc(-a * ROOT_HALF))   /* 1 + erf(v) = erfc(-v) */
+FLOATS(STEP1, trunc, truncf(a), trunc(a))
 FLOATS(STEP1, gelu_tanh, gelu_tanhf(a), gelu_tanh(a))
 NUMBERS(STEP2, add, a + b, a + b, WRAP(a, +, b))
 NUMBERS(STEP2, sub, a - b, a - b, WRAP(a, -, b))
@@ -311,7 +312,15 @@ static int whole_divide(const graft_launch *l, const char *name, const Steps *st
 }
 
 int cpu_floor_divide(const graft_launch *l) { return whole_divide(l, "floor_divide", &floor_divide_steps); }
-int cpu_trunc_divide(const graft_launch *l) { return whole_divide(l, "trunc_divide", &trunc_divide_steps); }
+
+/* torch rounds a half-precision quotient to its dtype, then to a whole number. */
+int cpu_trunc_divide(const graft_launch *l)
+{
+	bool half = l->n_out == 1 && (l->out[0].dtype == GRAFT_DTYPE_f16 || l->out[0].dtype == GRAFT_DTYPE_bf16);
+	int status = whole_divide(l, "trunc_divide", half ? &div_steps : &trunc_divide_steps);
+	return status || !half ? status : elementwise(l, l->out, &trunc_steps, 1, 4);
+}
+
 int cpu_remainder(const graft_launch *l) { return whole_divide(l, "remainder", &remainder_steps); }
 
 /* A power that is one number is often one that needs no logarithm. These are also what torch computes, so that
