@@ -338,7 +338,6 @@ void infer_clamp(Infer *i)
 	need_numbers(i);
 	if (!given(i, 1) && !given(i, 2))
 		infer_fail(i, "neither min nor max is given: give one of the two, or both");
-	refuse_bool(i, promoted(i));
 	give_broadcast(i, promoted(i));
 }
 

@@ -10,6 +10,7 @@ typedef struct Steps {
 	void (*f32)(float *restrict y, const float *const *in, int64_t n);
 	void (*f64)(double *restrict y, const double *const *in, int64_t n);
 	void (*i64)(int64_t *restrict y, const int64_t *const *in, int64_t n);
+	bool rounds_numbers;                  /* an operand of rank 0 is rounded to a half-precision result's dtype too */
 } Steps;
 
 enum { MOST = 3 };                            /* operands */
@@ -52,14 +53,14 @@ typedef struct Elementwise {
 	STEP(name, f32, float, of_f32)                                                                                 \
 	STEP(name, f64, double, of_f64)                                                                                \
 	STEP(name, i64, int64_t, of_i64)                                                                               \
-	static const Steps name##_steps = { step_##name##_f32, step_##name##_f64, step_##name##_i64 };
+	static const Steps name##_steps = { step_##name##_f32, step_##name##_f64, step_##name##_i64, false };
 #define FLOATS(STEP, name, of_f32, of_f64)                                                                             \
 	STEP(name, f32, float, of_f32)                                                                                 \
 	STEP(name, f64, double, of_f64)                                                                                \
-	static const Steps name##_steps = { step_##name##_f32, step_##name##_f64, NULL };
+	static const Steps name##_steps = { step_##name##_f32, step_##name##_f64, NULL, false };
 #define INTEGERS(STEP, name, of_i64)                                                                                   \
 	STEP(name, i64, int64_t, of_i64)                                                                               \
-	static const Steps name##_steps = { NULL, NULL, step_##name##_i64 };
+	static const Steps name##_steps = { NULL, NULL, step_##name##_i64, false };
 
 /* Two's complement without overflow: a OP b on the unsigned numbers with the same bits. */
 #define WRAP(a, op, b) (int64_t)((uint64_t)(a) op (uint64_t)(b))
@@ -129,7 +130,7 @@ NUMBERS(STEP2, minimum, LESSER(a, b), LESSER(a, b), LESSER_INT(a, b))
 NUMBERS(STEP3, clamp, LESSER(c, GREATER(b, a)), LESSER(c, GREATER(b, a)), LESSER_INT(c, GREATER_INT(b, a)))
 NUMBERS(STEP2, floor_divide, floor_dividef(a, b), floor_divide(a, b), floor_whole(a, b))
 NUMBERS(STEP2, trunc_divide, truncf(a / b), trunc(a / b), trunc_whole(a, b))
-NUMBERS(STEP2, remainder, restf(a, b), rest(a, b), rest_whole(a, b))
+NUMBERS(STEP2, remainder_of, restf(a, b), rest(a, b), rest_whole(a, b))
 INTEGERS(STEP2, bitwise_and, a & b)
 INTEGERS(STEP2, bitwise_or, a | b)
 INTEGERS(STEP2, bitwise_xor, a ^ b)
@@ -182,6 +183,22 @@ static void run_f32(void *arg, char *const *at, const int64_t *stride, int64_t n
 		store_f32(e->y, at[0], stride[0], y, n);
 }
 
+static const double *fetch_as_f64(const Elementwise *e, int i, double *room, const char *at, int64_t stride, int64_t n)
+{
+	return fetch_f64(room, e->in[i], at, stride, n);
+}
+
+/* A wider integer keeps the low bits that the result's dtype has: -3 beside u8 is 253. */
+static const int64_t *fetch_as_i64(const Elementwise *e, int i, int64_t *room, const char *at, int64_t stride, int64_t n)
+{
+	char narrow[8 * RUN];
+	if (e->in[i] == e->y || e->y == GRAFT_DTYPE_i64 || e->y == GRAFT_DTYPE_bool)
+		return fetch_i64(room, e->in[i], at, stride, n);
+	convert(e->y, narrow, 1, e->in[i], at, stride, n);
+	load_i64(room, e->y, narrow, 1, n);
+	return room;
+}
+
 #define RUN_CLASS(class, type)                                                                                         \
 	static void run_##class(void *arg, char *const *at, const int64_t *stride, int64_t n)                          \
 	{                                                                                                              \
@@ -189,18 +206,18 @@ static void run_f32(void *arg, char *const *at, const int64_t *stride, int64_t n
 		type room[1 + MOST][RUN];                                                                              \
 		const type *in[MOST] = { NULL };                                                                       \
 		for (int i = 0; i < e->n_in; i++)                                                                      \
-			in[i] = fetch_##class(room[1 + i], e->in[i], at[1 + i], stride[1 + i], n);                     \
+			in[i] = fetch_as_##class(e, i, room[1 + i], at[1 + i], stride[1 + i], n);                      \
 		e->steps->class(room[0], in, n);                                                                       \
 		store_##class(e->y, at[0], stride[0], room[0], n);                                                     \
 	}
 RUN_CLASS(f64, double)
 RUN_CLASS(i64, int64_t)
 
-/* Integers take the dtype of a half-precision result before the op; a number of rank 0 keeps its float32 value. */
-static int rounded_to(const graft_tensor *x, int y)
+/* Integers take the dtype of a half-precision result before the op; a number of rank 0 keeps its float32 value in most. */
+static int rounded_to(const graft_tensor *x, int y, bool numbers_too)
 {
 	bool half = y == GRAFT_DTYPE_f16 || y == GRAFT_DTYPE_bf16;
-	return half && x->rank > 0 && x->dtype != y ? y : GRAFT_DTYPE_f32;
+	return half && (x->rank > 0 || numbers_too) && x->dtype != y ? y : GRAFT_DTYPE_f32;
 }
 
 static int elementwise(const graft_launch *l, const graft_tensor *in, const Steps *steps, int n_in, int64_t cost)
@@ -214,7 +231,7 @@ static int elementwise(const graft_launch *l, const graft_tensor *in, const Step
 	walk_begin(&w, &l->out[0]);
 	for (int i = 0; i < n_in; i++) {
 		e.in[i] = in[i].dtype;
-		e.round[i] = rounded_to(&in[i], e.y);
+		e.round[i] = rounded_to(&in[i], e.y, steps->rounds_numbers);
 		if (!walk_add(&w, &in[i]))
 			return launch_fail(l, GRAFT_E_USAGE, "operand %d does not broadcast to the result", i);
 	}
@@ -313,15 +330,21 @@ static int whole_divide(const graft_launch *l, const char *name, const Steps *st
 
 int cpu_floor_divide(const graft_launch *l) { return whole_divide(l, "floor_divide", &floor_divide_steps); }
 
-/* torch rounds a half-precision quotient to its dtype, then to a whole number. */
+/* torch rounds a half-precision quotient to its dtype, then to a whole number, unless it divides by a number of rank 0. */
 int cpu_trunc_divide(const graft_launch *l)
 {
-	bool half = l->n_out == 1 && (l->out[0].dtype == GRAFT_DTYPE_f16 || l->out[0].dtype == GRAFT_DTYPE_bf16);
+	bool half = l->n_in == 2 && l->n_out == 1 && l->in[1].rank > 0 &&
+	            (l->out[0].dtype == GRAFT_DTYPE_f16 || l->out[0].dtype == GRAFT_DTYPE_bf16);
 	int status = whole_divide(l, "trunc_divide", half ? &div_steps : &trunc_divide_steps);
 	return status || !half ? status : elementwise(l, l->out, &trunc_steps, 1, 4);
 }
 
-int cpu_remainder(const graft_launch *l) { return whole_divide(l, "remainder", &remainder_steps); }
+int cpu_remainder(const graft_launch *l)
+{
+	Steps steps = remainder_of_steps;
+	steps.rounds_numbers = true;
+	return whole_divide(l, "remainder", &steps);
+}
 
 /* A power that is one number is often one that needs no logarithm. These are also what torch computes, so that
  * (-inf) ** 0.5 is NaN and (-0.0) ** 0.5 is -0.0, unlike C's pow. */
