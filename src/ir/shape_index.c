@@ -106,7 +106,7 @@ void infer_index_add(Infer *i)
 		infer_fail(i, "%s and %s, but they must have one rank", operand_text(i, 0), operand_text(i, 2));
 	for (uint32_t k = 0; k < axes_of(x); k++) {
 		if (k == axis)
-			need_equal(i, 2, "axis", size_at(src, k), 1, "the number", n);
+			need_equal(i, 2, "the axis", size_at(src, k), 1, "the number", n);
 		else
 			need_equal(i, 0, "an axis", size_at(x, k), 2, "that axis", size_at(src, k));
 	}
