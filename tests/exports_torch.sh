@@ -23,8 +23,8 @@ try() {
 model() { unzip -p "$1" '*/models/model.json'; }
 same_model() { model "$1" > "$tmp/a" && model "$2" > "$tmp/b" && cmp "$tmp/a" "$tmp/b"; }
 same_entries() {
-	unzip -v "$1" | awk '$NF ~ "/" { print $(NF - 1), $1, $NF }' | sort > "$tmp/a"
-	unzip -v "$2" | awk '$NF ~ "/" { print $(NF - 1), $1, $NF }' | sort > "$tmp/b"
+	unzip -v "$1" | awk 'NF == 8 && $NF ~ "/" { print $(NF - 1), $1, $NF }' | sort > "$tmp/a"
+	unzip -v "$2" | awk 'NF == 8 && $NF ~ "/" { print $(NF - 1), $1, $NF }' | sort > "$tmp/b"
 	[ -s "$tmp/a" ] && cmp "$tmp/a" "$tmp/b"
 }
 nothing_unsupported() { [ -z "$($graft ops "$1" --unsupported)" ]; }
