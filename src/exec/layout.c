@@ -173,19 +173,11 @@ static void view_split(View *v)
 	*v->taken += v->y->shape[axis];
 }
 
-/* An index as Python has it: from the back when negative, and not outside. */
-static int64_t clamp(int64_t i, int64_t size)
-{
-	if (i < 0)
-		i = i < -size ? 0 : i + size;
-	return i > size ? size : i;
-}
-
 static void view_slice(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 	if (v->y->shape[axis] > 1)
 		v->stride[axis] *= int_attr(v, 3);
 }
@@ -194,7 +186,22 @@ static void view_narrow(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+}
+
+static void view_select(View *v)
+{
+	uint32_t axis = axis_attr(v, 0), to = 0;
+	for (uint32_t i = 0; i < (uint32_t)v->x->rank; i++)
+		if (i != axis)
+			v->stride[to++] = v->x->stride[i];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+}
+
+static bool view_contiguous(View *v)
+{
+	same_strides(v);
+	return tensor_dense(v->x);
 }
 
 static void view_transpose(View *v)
@@ -269,15 +276,18 @@ static bool view_reshape(View *v)
 static bool view_strides(View *v)
 {
 	switch (op_code(v->node->op)) {
+	case OP_alias: same_strides(v); return true;
 	case OP_split: view_split(v); return true;
 	case OP_slice: view_slice(v); return true;
 	case OP_narrow: view_narrow(v); return true;
+	case OP_select: view_select(v); return true;
 	case OP_transpose: view_transpose(v); return true;
 	case OP_permute: view_permute(v); return true;
 	case OP_expand: view_expand(v); return true;
 	case OP_unsqueeze: view_unsqueeze(v); return true;
 	case OP_squeeze: view_squeeze(v); return true;
 	case OP_reshape: return view_reshape(v);
+	case OP_contiguous: return view_contiguous(v);
 	default: assert(false && "a row of ops.def with effect VIEW needs its strides here"); return false;
 	}
 }

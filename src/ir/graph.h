@@ -15,6 +15,7 @@
 #ifndef GRAFT_GRAPH_H
 #define GRAFT_GRAPH_H
 
+#include <assert.h>
 #include "ops.h"
 
 typedef struct Value Value;
@@ -195,7 +196,12 @@ Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roo
 bool node_writes(const Node *n);
 
 /* Attributes of known ops, by place in the row. */
-static inline const Attr *node_attr(const Node *n, int i) { return &n->attr[i]; }
+static inline const Attr *node_attr(const Node *n, int i)
+{
+	assert(i >= 0 && (uint32_t)i < n->n_attr);
+	return &n->attr[i];
+}
+
 const Attr *node_attr_named(const Node *n, const char *name);     /* known or unknown op; NULL: none */
 /* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
 uint32_t axis_of(const Attr *a, uint32_t rank);
@@ -212,6 +218,10 @@ void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
 /* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
 const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
+/* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind (tensors, 0-d tensors,
+ * literals), where the weaker counts only if it raises the category. */
+graft_dtype dtype_wider(graft_dtype a, graft_dtype b);
+graft_dtype dtype_over(graft_dtype strong, graft_dtype weak);
 bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 
 /* Whole-graph checks and copies. */

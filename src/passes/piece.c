@@ -26,7 +26,7 @@ static bool const_dim(Dim d, int64_t *add)
 static bool cut_step(const Node *n, const Value *out, int64_t *start)
 {
 	int64_t from = 0;
-	if (!dim_is_const(last_dim(out)) || out->index >= MAX_CUTS || !on_last(n, 0))
+	if (!dim_is_const(last_dim(out)) || out->index >= MAX_CUTS)
 		return false;
 	switch (op_code(n->op)) {
 	case OP_split:
@@ -49,6 +49,8 @@ static bool cut_step(const Node *n, const Value *out, int64_t *start)
 	default:
 		return false;
 	}
+	if (!on_last(n, 0))
+		return false;
 	*start += from;
 	return true;
 }

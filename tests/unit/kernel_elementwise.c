@@ -26,6 +26,14 @@ static double want_rsqrt(double a, double b) { return 1 / sqrt(a) + 0 * b; }
 static double want_sigmoid(double a, double b) { return 1 / (1 + exp(-a)) + 0 * b; }
 static double want_silu(double a, double b) { return a / (1 + exp(-a)) + 0 * b; }
 
+static double want_abs(double a, double b) { return fabs(a) + 0 * b; }
+static double want_relu(double a, double b) { return (a > 0 ? a : 0) + 0 * b; }
+static double want_exp(double a, double b) { return exp(a) + 0 * b; }
+static double want_log(double a, double b) { return log(a) + 0 * b; }
+static double want_tanh(double a, double b) { return tanh(a) + 0 * b; }
+static double want_maximum(double a, double b) { return a > b ? a : b; }
+static double want_minimum(double a, double b) { return a < b ? a : b; }
+
 static const Case cases[] = {
 	{ "add", cpu_add, 2, want_add, 0.5, true, false },
 	{ "sub", cpu_sub, 2, want_sub, 0.5, true, false },
@@ -41,6 +49,13 @@ static const Case cases[] = {
 	{ "rsqrt", cpu_rsqrt, 1, want_rsqrt, 1.5, false, true },
 	{ "sigmoid", cpu_sigmoid, 1, want_sigmoid, 2.5, false, false },
 	{ "silu", cpu_silu, 1, want_silu, 3, false, false },
+	{ "abs", cpu_abs, 1, want_abs, 0, true, false },
+	{ "relu", cpu_relu, 1, want_relu, 0, true, false },
+	{ "exp", cpu_exp, 1, want_exp, 1.5, false, false },
+	{ "log", cpu_log, 1, want_log, 1, false, true },
+	{ "tanh", cpu_tanh, 1, want_tanh, 1.5, false, false },
+	{ "maximum", cpu_maximum, 2, want_maximum, 0, true, false },
+	{ "minimum", cpu_minimum, 2, want_minimum, 0, true, false },
 };
 
 /* A shape that broadcasts to `shape`: some axes of size 1, some leading ones not there. */

@@ -1,6 +1,5 @@
 /* gather.c - embedding: rows of a table, by index. */
 #include "kernel.h"
-#include <stdio.h>
 
 typedef struct Gather {
 	const graft_tensor *table, *ids, *y;
@@ -36,18 +35,9 @@ static void find_stray(void *arg, char *const *at, const int64_t *stride, int64_
 
 static int refuse_stray(const graft_launch *l, const Stray *s)
 {
-	char place[256] = "";
-	const graft_tensor *ids = s->g->ids;
-	int64_t size = tensor_size(ids), at = s->at;
-	for (int32_t i = 0; i < ids->rank; i++) {
-		size_t used = strlen(place);
-		size /= ids->shape[i];
-		snprintf(place + used, sizeof place - used, "%s%lld", i ? ", " : "", (long long)(at / size));
-		at %= size;
-	}
-	return launch_fail(l, GRAFT_E_DATA,
-	                   "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 to %lld", place,
-	                   (long long)s->id, (long long)s->g->rows, (long long)s->g->rows - 1);
+	char place[PLACE_ROOM];
+	return launch_fail(l, GRAFT_E_DATA, "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 to %lld",
+	                   place_text(place, s->g->ids, s->at), (long long)s->id, (long long)s->g->rows, (long long)s->g->rows - 1);
 }
 
 int cpu_embedding(const graft_launch *l)

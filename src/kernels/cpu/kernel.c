@@ -72,6 +72,29 @@ graft_tensor tensor_front(const graft_tensor *t, int32_t n)
 	return front;
 }
 
+graft_tensor as_line(const graft_tensor *t, int64_t room[2])
+{
+	graft_tensor line = *t;
+	if (t->rank > 0)
+		return line;
+	room[0] = room[1] = 1;
+	line.rank = 1, line.shape = room, line.stride = room + 1;
+	return line;
+}
+
+const char *place_text(char room[PLACE_ROOM], const graft_tensor *t, int64_t index)
+{
+	int64_t size = tensor_size(t);
+	room[0] = 0;
+	for (int32_t i = 0; i < t->rank; i++) {
+		size_t used = strlen(room);
+		size /= t->shape[i];
+		snprintf(room + used, PLACE_ROOM - used, "%s%lld", i ? ", " : "", (long long)(index / size));
+		index %= size;
+	}
+	return room;
+}
+
 void *scratch(const graft_launch *l, int64_t n, size_t size)
 {
 	if (n < 0 || (uint64_t)n > (uint64_t)PTRDIFF_MAX / size)
@@ -117,6 +140,32 @@ void walk_axis(Walk *w, int64_t size, const int64_t *strides)
 		w->stride[w->rank][t] = strides[t];
 	w->size *= size;
 	w->rank++;
+}
+
+bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis)
+{
+	graft_tensor start = tensor_front(t[0], t[0]->rank);
+	walk_begin(&lines->walk, &start);
+	for (int k = 0; k < n; k++) {
+		start = tensor_front(t[k], t[k]->rank);
+		if (t[k]->rank != t[0]->rank || axis < 0 || axis >= t[k]->rank || (k && !walk_add(&lines->walk, &start)))
+			return false;
+		lines->size[k] = t[k]->shape[axis];
+		lines->step[k] = t[k]->stride[axis];
+	}
+	for (int32_t i = 0; i < t[0]->rank; i++) {
+		int64_t stride[WALK_TENSORS] = { 0 };
+		if (i == axis)
+			continue;
+		for (int k = 0; k < n; k++) {
+			if (t[k]->shape[i] != t[0]->shape[i])
+				return false;
+			stride[k] = t[k]->stride[i];
+		}
+		walk_axis(&lines->walk, t[0]->shape[i], stride);
+	}
+	walk_join(&lines->walk);
+	return true;
 }
 
 static bool joins(const Walk *w, int32_t outer, int32_t inner)

@@ -31,6 +31,21 @@ bool tensor_dense(const graft_tensor *t);     /* row-major without gaps */
 /* The same tensor without its last `n` axes. Shape and stride are borrowed. */
 graft_tensor tensor_front(const graft_tensor *t, int32_t n);
 
+/* A 0-d tensor as a line of one element, for ops that torch lets take it so; room holds its shape and stride. */
+graft_tensor as_line(const graft_tensor *t, int64_t room[2]);
+
+/* "2, 3": where a row-major index lies, for messages. */
+enum { PLACE_ROOM = 256 };
+const char *place_text(char room[PLACE_ROOM], const graft_tensor *t, int64_t index);
+
+/* Where an end of a slice lies: from the back when negative, clamped. */
+static inline int64_t slice_end(int64_t i, int64_t size)
+{
+	if (i < 0)
+		i = i < -size ? 0 : i + size;
+	return i > size ? size : i;
+}
+
 /* Scratch for n items, or NULL when there is none or n * size does not fit; the caller refuses with no_scratch. */
 void *scratch(const graft_launch *l, int64_t n, size_t size);
 int no_scratch(const graft_launch *l, int64_t n, size_t size);
@@ -63,6 +78,10 @@ void walk_range(const Walk *w, int64_t begin, int64_t end, int64_t most, walk_fn
 /* All of them, on several threads; `cost` is the work of one element in simple operations. */
 void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t cost, walk_fn fn, void *arg);
 
+/* Lines along an axis of tensors that have one shape but for that axis: the walk goes over their starts. */
+typedef struct Lines { Walk walk; int64_t size[WALK_TENSORS], step[WALK_TENSORS]; } Lines;
+bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis);     /* false: shapes differ, or no such axis */
+
 /* Pieces of [0, n) on several threads where that is worth it. */
 void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
 
@@ -85,6 +104,10 @@ float max_run_f32(const float *v, int64_t n);
 double max_run_f64(const double *v, int64_t n);
 float exp_run_f32(float *v, float max, int64_t n);
 double exp_run_f64(double *v, double max, int64_t n);
+
+/* What is kept of x and what goes into each element of it: kept walks over y and x, gone over x from its first element on. False when the
+ * list names an axis that is not there, or y does not have the shape of what is kept (reduce.c). */
+bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes, bool keepdim);
 
 /* y = x, converted and broadcast (copy.c). */
 int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x);

@@ -1,4 +1,4 @@
-/* matmul.c - linear and matmul.
+/* matmul.c - linear, matmul and grouped_matmul.
  *
  * Floats go to the host's sgemm. What it can't read where it lies (f16, bf16, odd strides) is widened panel by panel
  * into scratch, so a weight never has a second whole copy:
@@ -22,7 +22,7 @@ typedef struct Product {
 	int64_t pm, pn, pk;                   /* sizes of a panel */
 	bool a_lies, b_lies, c_lies;          /* can be used where it is */
 	bool a_whole;                         /* all columns of a panel of rows of a are widened at once */
-	float *room;                          /* for the panels of those that do not */
+	float *room;                          /* for the panels of those that do not; NULL: none yet */
 	Walk batch;                           /* c, a, b */
 	int64_t slots;                        /* pieces of the batch that run at once, each with its own room */
 	int64_t slot_room;                    /* floats */
@@ -223,7 +223,7 @@ static int product_run(const graft_launch *l, Product *p)
 		p->c.data = p->batch.base[0], p->a.data = p->batch.base[1], p->b.data = p->batch.base[2];
 		plan_panels(p);
 		int64_t floats = p->slots * p->slot_room + (p->bias.data ? p->n : 0);
-		p->room = scratch(l, floats, sizeof(float));
+		p->room = p->room ? p->room : scratch(l, floats, sizeof(float));
 		if (!p->room)
 			return no_scratch(l, floats, sizeof(float));
 		p->bias_f32 = bias_as_f32(p, p->room + p->slots * p->slot_room);
@@ -306,4 +306,79 @@ int cpu_matmul(const graft_launch *l)
 	if (status || !walk_add(&p.batch, &front))
 		return launch_fail(l, GRAFT_E_USAGE, "matmul: the batch axes do not broadcast to the result's");
 	return product_run(l, &p);
+}
+
+/* ---- groups of rows ------------------------------------------------------------------------------------- */
+
+/* Rows begin..end of a times b[g]. */
+static Product group_product(const graft_launch *l, int64_t g, int64_t begin, int64_t end)
+{
+	const graft_tensor *a = l->in, *b = l->in + 1, *y = l->out;
+	graft_tensor at = { .dtype = y->dtype };
+	Product p = { .l = l, .m = end - begin, .n = y->shape[1], .k = a->shape[1] };
+	p.a = (Mat){ a->dtype, (char *)a->data + begin * a->stride[0] * item_size(a), a->stride[0], a->stride[1] };
+	p.b = (Mat){ b->dtype, (char *)b->data + g * b->stride[0] * item_size(b), b->stride[1], b->stride[2] };
+	p.c = (Mat){ y->dtype, (char *)y->data + begin * y->stride[0] * item_size(y), y->stride[0], y->stride[1] };
+	at.data = p.c.data;
+	walk_begin(&p.batch, &at);
+	at.data = p.a.data;
+	walk_add(&p.batch, &at);
+	at.data = p.b.data;
+	walk_add(&p.batch, &at);
+	return p;
+}
+
+/* Where group g ends; false, and a message, when that is not behind the one before, or is beyond the rows. */
+static bool group_end(const graft_launch *l, int64_t g, int64_t begin, int64_t *end)
+{
+	const graft_tensor *offs = l->in + 2;
+	load_i64(end, offs->dtype, (const char *)offs->data + g * offs->stride[0] * item_size(offs), 1, 1);
+	if (*end >= begin && *end <= l->in[0].shape[0])
+		return true;
+	launch_fail(l, GRAFT_E_DATA, "grouped_matmul: offs[%lld] is %lld, but the group before ends at %lld and axis 0 of a holds %lld; ends rise "
+	            "and stay within a", (long long)g, (long long)*end, (long long)begin, (long long)l->in[0].shape[0]);
+	return false;
+}
+
+static int group_room(const graft_launch *l, float **room)
+{
+	int64_t floats = 0, begin = 0, end;
+	for (int64_t g = 0; g < l->in[2].shape[0]; g++, begin = end) {
+		if (!group_end(l, g, begin, &end))
+			return GRAFT_E_DATA;
+		Product p = group_product(l, g, begin, end);
+		if (p.m == 0 || p.n == 0 || class_of(p.c.dtype) != CLASS_F32)
+			continue;
+		plan_panels(&p);
+		floats = p.slot_room > floats ? p.slot_room : floats;
+	}
+	*room = scratch(l, floats, sizeof(float));
+	return *room ? 0 : no_scratch(l, floats, sizeof(float));
+}
+
+int cpu_grouped_matmul(const graft_launch *l)
+{
+	int status = launch_check(l, 3, 3, 1, 0);
+	const graft_tensor *a = l->in, *b = l->in + 1, *offs = l->in + 2, *y = l->out;
+	static const int64_t zero = 0;
+	int64_t begin = 0, end;
+	float *room;
+	if (status)
+		return status;
+	if (a->rank != 2 || b->rank != 3 || offs->rank != 1 || y->rank != 2 || !dtype_integer(offs->dtype) || b->shape[0] != offs->shape[0] ||
+	    b->shape[1] != a->shape[1] || y->shape[0] != a->shape[0] || y->shape[1] != b->shape[2])
+		return launch_fail(l, GRAFT_E_USAGE, "grouped_matmul: a[m, k], b[g, k, n] and offs[g] do not give the result");
+	status = group_room(l, &room);
+	for (int64_t g = 0; g < offs->shape[0] && !status; g++, begin = end) {
+		group_end(l, g, begin, &end);
+		Product p = group_product(l, g, begin, end);
+		p.room = room;
+		status = product_run(l, &p);
+	}
+	if (status)
+		return status;
+	int64_t shape[2] = { y->shape[0] - begin, y->shape[1] };
+	graft_tensor rest = { (char *)y->data + begin * y->stride[0] * item_size(y), shape, y->stride, 2, y->dtype };
+	graft_tensor none = { (void *)(uintptr_t)&zero, NULL, NULL, 0, y->dtype };
+	return tensor_size(&rest) > 0 ? tensor_convert(l, &rest, &none) : 0;
 }

@@ -36,29 +36,30 @@ static bool reduced_axes(const graft_attr *axes, int32_t rank, bool *gone)
 	return true;
 }
 
-/* Splits the axes of x into those y keeps and those summed; false when y does not have the shape of what is kept. */
-static bool reduce_walks(Reduce *r, const graft_tensor *y, const graft_tensor *x, const bool *gone, bool keepdim)
+bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes, bool keepdim)
 {
 	graft_tensor none = { .rank = 0 };
+	bool goes[GRAFT_MAX_RANK];
 	int32_t at = 0;
+	if (!reduced_axes(axes, x->rank, goes))
+		return false;
 	none.dtype = y->dtype, none.data = y->data;
-	walk_begin(&r->kept, &none);
+	walk_begin(kept, &none);
 	none.dtype = x->dtype, none.data = x->data;
-	walk_add(&r->kept, &none);
-	walk_begin(&r->gone, &none);
+	walk_add(kept, &none);
+	walk_begin(gone, &none);
 	for (int32_t i = 0; i < x->rank; i++) {
-		int64_t size = gone[i] ? 1 : x->shape[i];
-		if (gone[i])
-			walk_axis(&r->gone, x->shape[i], &x->stride[i]);
-		if (gone[i] && !keepdim)
+		int64_t size = goes[i] ? 1 : x->shape[i];
+		if (goes[i])
+			walk_axis(gone, x->shape[i], &x->stride[i]);
+		if (goes[i] && !keepdim)
 			continue;
 		if (at == y->rank || y->shape[at] != size)
 			return false;
-		walk_axis(&r->kept, size, (const int64_t[]){ y->stride[at++], gone[i] ? 0 : x->stride[i] });
+		walk_axis(kept, size, (const int64_t[]){ y->stride[at++], goes[i] ? 0 : x->stride[i] });
 	}
-	r->count = r->gone.size;
-	walk_join(&r->kept);
-	walk_join(&r->gone);
+	walk_join(kept);
+	walk_join(gone);
 	return at == y->rank;
 }
 
@@ -77,11 +78,11 @@ static int reduce(const graft_launch *l, bool mean)
 	Reduce r = { .x = x->dtype, .y = y->dtype, .round = x->dtype == y->dtype ? GRAFT_DTYPE_f32 : y->dtype,
 	            .mean = mean };
 	Class class = class_of(y->dtype);
-	bool gone[GRAFT_MAX_RANK];
 	if (mean && class == CLASS_I64)
 		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the mean is a float, not %s", dtype_text(y));
-	if (!reduced_axes(&l->attr[0], x->rank, gone) || !reduce_walks(&r, y, x, gone, l->attr[1].i != 0))
+	if (!reduce_walks(&r.kept, &r.gone, y, x, &l->attr[0], l->attr[1].i != 0))
 		return launch_fail(l, GRAFT_E_USAGE, "the result does not have the shape of the axes that are kept");
+	r.count = r.gone.size;
 	if (inner_stride(&r.kept, 1) < inner_stride(&r.gone, 0))
 		walk_parallel(l, &r.kept, COLUMNS, r.count, columns[class], &r);
 	else
