@@ -60,6 +60,7 @@ static bool one_result(Match *m)
 }
 
 const Rule rules_eliminate_noops[] = {
+	{ .name = "alias",           .match = "y = alias(x)",    .emit = "y = x" },
 	{ .name = "same_cast",       .match = "y = cast(x)",     .emit = "y = x", .where = same_shape },
 	{ .name = "same_reshape",    .match = "y = reshape(x)",  .emit = "y = x", .where = same_shape },
 	{ .name = "same_expand",     .match = "y = expand(x)",   .emit = "y = x", .where = same_shape },
