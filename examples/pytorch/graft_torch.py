@@ -1,6 +1,6 @@
 """Registers torch.ops.graft.fused_mla_dual_rms_norm, the op that graft writes into torch.export files.
 
-Import it before torch.export.load. On the CPU the op runs in libgraft when GRAFT_LIB names it (`use_library`), else in plain PyTorch;
+Import it before torch.export.load. The op runs in plain PyTorch, or on the CPU in libgraft after `use_library`;
 both compute the two norms of the unfused graph, rounding where `round` says.
 """
 import ctypes

@@ -581,10 +581,18 @@ static void begin(Writer *w, Job *job, Graph *g)
 	qsort(w->patch, w->n_patches, sizeof *w->patch, by_from);
 }
 
+static void discard(void *user, const char *text, size_t size)
+{
+	(void)user, (void)text, (void)size;
+}
+
+/* What cannot be written is found before anything is. */
 void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user)
 {
 	Writer w;
 	begin(&w, job, g);
+	w.write = discard;
+	put_document(&w);
 	w.write = write;
 	w.user = user;
 	put_document(&w);

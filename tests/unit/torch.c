@@ -188,7 +188,7 @@ TEST(torch_expressions_that_mean_nothing_here)
 	CHECK_HAS(size_of("\"Integer(99999999999999999999)\""), "64 bits");
 	CHECK_HAS(size_of("\"Symbol('s0\""), "end of a quoted name");
 	CHECK_HAS(size_of("\"\""), "wanted a name or an integer");
-	CHECK_HAS(size_of("\"Mul(Integer(9223372036854775807), Integer(4))\""), "64-bit integers");
+	CHECK_HAS(size_of("\"Mul(Integer(9223372036854775807), Integer(4))\""), "leaves the 64-bit integers");
 }
 
 TEST(torch_expression_a_million_deep)
