@@ -80,7 +80,8 @@ void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t c
 
 /* Lines along an axis of tensors that have one shape but for that axis: the walk goes over their starts. */
 typedef struct Lines { Walk walk; int64_t size[WALK_TENSORS], step[WALK_TENSORS]; } Lines;
-bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis);     /* false: shapes differ, or no such axis */
+/* False when shapes differ, or there is no such axis. */
+bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis);
 
 /* Pieces of [0, n) on several threads where that is worth it. */
 void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
@@ -105,9 +106,10 @@ double max_run_f64(const double *v, int64_t n);
 float exp_run_f32(float *v, float max, int64_t n);
 double exp_run_f64(double *v, double max, int64_t n);
 
-/* What is kept of x and what goes into each element of it: kept walks over y and x, gone over x from its first element on. False when the
- * list names an axis that is not there, or y does not have the shape of what is kept (reduce.c). */
-bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes, bool keepdim);
+/* What is kept of x and what goes into each element of it: kept walks over y and x, gone over x from its first element
+ * on. False when the list names an axis that is not there, or y has not the shape of what is kept (reduce.c). */
+bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes,
+                  bool keepdim);
 
 /* y = x, converted and broadcast (copy.c). */
 int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x);

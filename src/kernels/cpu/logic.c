@@ -1,7 +1,8 @@
 /* logic.c - comparisons and truth values, which give bools, and where, which chooses by them.
  *
- * Two operands are compared in the dtype that they have in common, as torch has it: 0.1 is the bf16 nearest to it beside a bf16
- * tensor, and -1 is 255 beside u8. A rank 0 f64 beside another dtype is taken for a literal, which is weaker than any tensor.
+ * Two operands are compared in the dtype that they have in common, as torch has it: 0.1 is the bf16 nearest to it
+ * beside a bf16 tensor, and -1 is 255 beside u8. An f64 of rank 0 beside another dtype is taken for a literal, which is
+ * weaker than any tensor.
  */
 #include "../../ir/graph.h"
 #include "kernel.h"
@@ -51,7 +52,8 @@ static graft_dtype common_dtype(const graft_tensor *a, const graft_tensor *b)
 
 /* A run in the class of the common dtype, having passed through that dtype. */
 #define FETCH(class, type)                                                                                             \
-	static const type *fetch_as_##class(const Compare *c, int i, type *room, const char *at, int64_t stride, int64_t n) \
+	static const type *fetch_as_##class(const Compare *c, int i, type *room, const char *at, int64_t stride,       \
+	                                    int64_t n)                                                                 \
 	{                                                                                                              \
 		char narrow[8 * RUN];                                                                                  \
 		if (c->in[i] == c->common)                                                                             \
@@ -75,7 +77,8 @@ FETCH(i64, int64_t)
 
 static int compare(const graft_launch *l, const graft_tensor *b, const Tests *tests)
 {
-	static const walk_fn runs[] = { [CLASS_F32] = compare_f32, [CLASS_F64] = compare_f64, [CLASS_I64] = compare_i64 };
+	static const walk_fn runs[] = { [CLASS_F32] = compare_f32, [CLASS_F64] = compare_f64,
+	                               [CLASS_I64] = compare_i64 };
 	const graft_tensor *a = l->in;
 	Compare c = { tests, { a->dtype, b->dtype }, (int)common_dtype(a, b), l->out[0].dtype };
 	Walk w;

@@ -1,4 +1,5 @@
-/* scan.c - cumsum: running sums, one after the other. Floats add up in float64 and each sum is rounded once, as torch's CPU does it. */
+/* scan.c - cumsum: running sums, one after the other. Floats add up in float64 and each sum is rounded once, as
+ * torch's CPU does it. */
 #include "kernel.h"
 
 typedef struct Scan { Lines lines; int y, x; } Scan;    /* y, x */
@@ -40,8 +41,10 @@ int cpu_cumsum(const graft_launch *l)
 		return status;
 	graft_tensor y = as_line(l->out, room[0]), x = as_line(l->in, room[1]);
 	s.y = y.dtype, s.x = x.dtype;
-	if (!lines_of(&s.lines, (const graft_tensor *const[]){ &y, &x }, 2, l->attr[0].i) || s.lines.size[0] != s.lines.size[1])
-		return launch_fail(l, GRAFT_E_USAGE, "cumsum: there is no axis %lld, or operand and result differ in shape",
+	if (!lines_of(&s.lines, (const graft_tensor *const[]){ &y, &x }, 2, l->attr[0].i) ||
+	    s.lines.size[0] != s.lines.size[1])
+		return launch_fail(l, GRAFT_E_USAGE, "cumsum: there is no axis %lld, or operand and result differ in "
+		                   "shape",
 		                   (long long)l->attr[0].i);
 	walk_parallel(l, &s.lines.walk, INT64_MAX, 8 * s.lines.size[0] + 8, scan_lines, &s);
 	return 0;

@@ -40,7 +40,8 @@ static void load_entries(const Sort *s, Entry *e, const char *x)
 		else
 			load_f64(f, s->x, from, l->step[2], n);
 		for (int64_t k = 0; k < n; k++) {
-			uint64_t key = class_of(s->x) == CLASS_I64 ? (uint64_t)v[k] ^ (uint64_t)1 << 63 : key_of_float(f[k]);
+			bool whole = class_of(s->x) == CLASS_I64;
+			uint64_t key = whole ? (uint64_t)v[k] ^ (uint64_t)1 << 63 : key_of_float(f[k]);
 			e[i + k] = (Entry){ key ^ flip, i + k };
 		}
 	}
@@ -120,10 +121,13 @@ static int sort(const graft_launch *l, int64_t axis, bool descending)
 {
 	int64_t room[3][2], entries;
 	Sort s = { .x = l->in[0].dtype, .ids = l->out[1].dtype, .descending = descending };
-	graft_tensor values = as_line(&l->out[0], room[0]), ids = as_line(&l->out[1], room[1]), x = as_line(&l->in[0], room[2]);
-	bool fits = lines_of(&s.lines, (const graft_tensor *const[]){ &values, &ids, &x }, 3, axis) && values.dtype == x.dtype;
+	graft_tensor values = as_line(&l->out[0], room[0]), ids = as_line(&l->out[1], room[1]);
+	graft_tensor x = as_line(&l->in[0], room[2]);
+	bool fits = lines_of(&s.lines, (const graft_tensor *const[]){ &values, &ids, &x }, 3, axis) &&
+	        values.dtype == x.dtype;
 	if (!fits || s.lines.size[0] != s.lines.size[1] || s.lines.size[0] > s.lines.size[2])
-		return launch_fail(l, GRAFT_E_USAGE, "there is no axis %lld, or the results do not fit the operand", (long long)axis);
+		return launch_fail(l, GRAFT_E_USAGE, "there is no axis %lld, or the results do not fit the operand",
+		                   (long long)axis);
 	if (s.lines.walk.size == 0 || s.lines.size[0] == 0)
 		return 0;
 	s.slots = s.lines.walk.size < MOST_SLOTS ? s.lines.walk.size : MOST_SLOTS;
