@@ -130,8 +130,7 @@ static void take_run(void *arg, char *const *at, const int64_t *stride, int64_t 
 		return;
 	}
 	for (int64_t i = 0; i < n; i++)
-		memcpy(at[0] + i * stride[0] * item, at[1] + (i * stride[1] + distance[i * stride[2]]) * item,
-		       (size_t)item);
+		copy_item(at[0] + i * stride[0] * item, at[1] + (i * stride[1] + distance[i * stride[2]]) * item, item);
 }
 
 static int take(const graft_launch *l, Take *t)

@@ -25,6 +25,17 @@ static inline const graft_tensor *operand(const graft_launch *l, int i)
 static inline int64_t item_size(const graft_tensor *t) { return (int64_t)graft_dtype_size((graft_dtype)t->dtype); }
 static inline const char *dtype_text(const graft_tensor *t) { return graft_dtype_name((graft_dtype)t->dtype); }
 int64_t tensor_size(const graft_tensor *t);   /* elements */
+
+/* One element of a size that dtypes have. */
+static inline void copy_item(char *to, const char *from, int64_t item)
+{
+	switch (item) {
+	case 1: *to = *from; break;
+	case 2: memcpy(to, from, 2); break;
+	case 4: memcpy(to, from, 4); break;
+	default: memcpy(to, from, 8); break;
+	}
+}
 bool same_shape(const graft_tensor *a, const graft_tensor *b);
 bool tensor_dense(const graft_tensor *t);     /* row-major without gaps */
 

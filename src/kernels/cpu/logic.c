@@ -113,16 +113,37 @@ int cpu_logical_not(const graft_launch *l)
 
 typedef struct Where { int y, a, b, cond; } Where;
 
+/* Without a branch in the loop: a condition follows no pattern. */
+#define CHOOSE(bits)                                                                                                   \
+	VECTOR static void choose_##bits(char *to, int64_t stride, const int64_t *cond, const void *a, const void *b,  \
+	                                 int64_t n)                                                                    \
+	{                                                                                                              \
+		const uint##bits##_t *pa = a, *pb = b;                                                                 \
+		for (int64_t i = 0; i < n; i++) {                                                                      \
+			uint##bits##_t mask = (uint##bits##_t)-(cond[i] != 0);                                         \
+			uint##bits##_t v = (uint##bits##_t)((pa[i] & mask) | (pb[i] & (uint##bits##_t)~mask));         \
+			memcpy(to + i * stride * (int64_t)sizeof v, &v, sizeof v);                                     \
+		}                                                                                                      \
+	}
+CHOOSE(8)
+CHOOSE(16)
+CHOOSE(32)
+CHOOSE(64)
+
 static void where_run(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
 	const Where *w = arg;
-	char a[8 * RUN], b[8 * RUN];
-	int64_t cond[RUN], item = (int64_t)graft_dtype_size((graft_dtype)w->y);
+	uint64_t a[RUN], b[RUN];              /* room for RUN elements of any dtype */
+	int64_t cond[RUN];
 	load_i64(cond, w->cond, at[1], stride[1], n);
 	convert(w->y, a, 1, w->a, at[2], stride[2], n);
 	convert(w->y, b, 1, w->b, at[3], stride[3], n);
-	for (int64_t i = 0; i < n; i++)
-		memcpy(at[0] + i * stride[0] * item, (cond[i] ? a : b) + i * item, (size_t)item);
+	switch (graft_dtype_size((graft_dtype)w->y)) {
+	case 1: choose_8(at[0], stride[0], cond, a, b, n); break;
+	case 2: choose_16(at[0], stride[0], cond, a, b, n); break;
+	case 4: choose_32(at[0], stride[0], cond, a, b, n); break;
+	default: choose_64(at[0], stride[0], cond, a, b, n); break;
+	}
 }
 
 int cpu_where(const graft_launch *l)
