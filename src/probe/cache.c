@@ -238,7 +238,7 @@ static void test_chosen(Job *job, void *arg)
 		visit_or_fail(&v);
 		if (v.verdict.tier < GRAFT_TIER_SELF_TEST || v.row.tested != UNTESTED)
 			return;
-		self_test(job, ctx, &v.row, b->t->arch, &job->scratch);
+		self_test(job, ctx, &v.row, b->t->arch, b->t->rig, &job->scratch);
 		v.body = visit_tested;
 		visit_or_fail(&v);
 	}
@@ -268,6 +268,25 @@ const Target *target_for(graft_context *ctx, const char *arch, Arena *into)
 {
 	Target *t = NEW(into, Target);
 	*t = (Target){ .ctx = ctx, .arch = arena_strdup(into, arch), .live = true };
+	return t;
+}
+
+/* The device's own pack stands behind the built-in one, which covers no GPU. */
+static void visit_default(struct ProbeCache *c, Visit *v)
+{
+	size_t before = c->n;
+	if (!c->named)
+		add_pack(c, v->name);
+	if (c->n > before)
+		c->cached = NULL;
+}
+
+const Target *target_on_device(graft_context *ctx, const char *arch, const char *pack, const Rig *rig, Arena *into)
+{
+	Visit v = { .ctx = ctx, .into = into, .body = visit_default, .name = pack };
+	visit_or_fail(&v);
+	Target *t = NEW(into, Target);
+	*t = (Target){ .ctx = ctx, .arch = arena_strdup(into, arch), .live = true, .rig = rig };
 	return t;
 }
 
