@@ -60,24 +60,25 @@ static int cublas_call(Function fn, void *handle, const Call *c)
 	.as_is = 111, .transposed = 112, .compute_f32 = 151, .compute_f64 = 152, .gemm = rocblas_call,                 \
 	.dtypes = { [GRAFT_DTYPE_f16] = 150, [GRAFT_DTYPE_f32] = 151, [GRAFT_DTYPE_f64] = 152, [GRAFT_DTYPE_bf16] = 168 }
 
+static const BlasLib libraries[] = {
+	{ .name = "rocBLAS", ROCBLAS,
+	  .files = { "librocblas.so.5", "librocblas.so.4", "librocblas.so.3", "librocblas.so.0", "librocblas.so" } },
+	{ .name = "cuBLAS", .files = { "libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so" },
+	  .functions = { "cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGemmStridedBatchedEx" },
+	  .as_is = 0, .transposed = 1, .compute_f32 = 68, .compute_f64 = 70, .gemm = cublas_call,
+	  .dtypes = { [GRAFT_DTYPE_f16] = 2, [GRAFT_DTYPE_f32] = 0, [GRAFT_DTYPE_f64] = 1, [GRAFT_DTYPE_bf16] = 14 } },
+	{ .name = "rocBLAS's stand-in", ROCBLAS, .files = { "libhipsim_rocblas.so" } },
+};
+
 static const BlasLib *library(void)
 {
-#if defined(GRAFT_HIP_NVIDIA)
-	static const BlasLib lib = {
-		.name = "cuBLAS", .files = { "libcublas.so.13", "libcublas.so.12", "libcublas.so.11", "libcublas.so" },
-		.functions = { "cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGemmStridedBatchedEx" },
-		.as_is = 0, .transposed = 1, .compute_f32 = 68, .compute_f64 = 70, .gemm = cublas_call,
-		.dtypes = { [GRAFT_DTYPE_f16] = 2, [GRAFT_DTYPE_f32] = 0, [GRAFT_DTYPE_f64] = 1, [GRAFT_DTYPE_bf16] = 14 },
-	};
-#elif defined(GRAFT_HIP_AMD)
-	static const BlasLib lib = {
-		.name = "rocBLAS", ROCBLAS,
-		.files = { "librocblas.so.5", "librocblas.so.4", "librocblas.so.3", "librocblas.so.0", "librocblas.so" },
-	};
+#if defined(GRAFT_HIP_AMD)
+	return &libraries[0];
+#elif defined(GRAFT_HIP_NVIDIA)
+	return &libraries[1];
 #else
-	static const BlasLib lib = { .name = "hipsim_rocblas", ROCBLAS, .files = { "libhipsim_rocblas.so" } };
+	return &libraries[2];
 #endif
-	return &lib;
 }
 
 /* ---- finding it -------------------------------------------------------------------------------------------- */

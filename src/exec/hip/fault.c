@@ -2,6 +2,7 @@
 #include "fault.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int refuse(graft_fault *fault, graft_status status, const char *fmt, ...)
 {
@@ -28,5 +29,7 @@ int hip_answer(graft_fault *fault, const char *call, hipError_t error)
 		return 0;
 	fault->code = (int32_t)error;
 	(void)hipGetLastError();
-	return refuse(fault, status_of(error), "%s gave %s: %s", call, hipGetErrorName(error), hipGetErrorString(error));
+	const char *name = hipGetErrorName(error), *text = hipGetErrorString(error);
+	bool twice = !strcmp(name, text);     /* some runtimes have one for both */
+	return refuse(fault, status_of(error), "%s gave %s%s%s", call, name, twice ? "" : ": ", twice ? "" : text);
 }
