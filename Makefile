@@ -76,7 +76,7 @@ build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
 	$(call say,LINK)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
--include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc
+-include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc src/kernels/hip/Makefile.inc tests/hipexec/Makefile.inc
 
 check: all build/check/graft build/check/unit $(TEST_PACKS)
 	tests/check.sh
