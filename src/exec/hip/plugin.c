@@ -72,7 +72,7 @@ static int begin(graft_session *s, graft_fault *fault)
 static void end(graft_session *s)
 {
 	if (s->before != s->ordinal)
-		(void)hipSetDevice(s->before);
+		RELEASE(hipSetDevice, s->before);
 }
 
 static int start(graft_session *s, graft_fault *fault)
@@ -107,7 +107,7 @@ static int open_session(int ordinal, graft_session **out, graft_fault *fault)
 static void close_session(graft_session *s)
 {
 	blas_close(s);
-	(void)hipStreamDestroy(s->stream);
+	RELEASE(hipStreamDestroy, s->stream);
 	free(s);
 }
 
@@ -132,7 +132,7 @@ static int alloc(graft_session *s, size_t size, void **out, graft_fault *fault)
 static void release(graft_session *s, void *p)
 {
 	(void)s;
-	(void)hipFree(p);
+	RELEASE(hipFree, p);
 }
 
 static int alloc_host(graft_session *s, size_t size, void **out, graft_fault *fault)
@@ -144,7 +144,7 @@ static int alloc_host(graft_session *s, size_t size, void **out, graft_fault *fa
 static void free_host(graft_session *s, void *p)
 {
 	(void)s;
-	(void)hipHostFree(p);
+	RELEASE(hipHostFree, p);
 }
 
 static int copy_in(graft_session *s, void *device, const void *host, size_t size, graft_fault *fault)
@@ -183,7 +183,7 @@ static int event_new(graft_session *s, void **out, graft_fault *fault)
 static void event_free(graft_session *s, void *event)
 {
 	(void)s;
-	(void)hipEventDestroy(event);
+	RELEASE(hipEventDestroy, event);
 }
 
 static int event_record(graft_session *s, void *event, graft_fault *fault)
@@ -224,7 +224,7 @@ static int capture_end(graft_session *s, void **graph, graft_fault *fault)
 	if (!status && graph)
 		status = instantiate(recorded, graph, fault);
 	if (recorded)
-		(void)hipGraphDestroy(recorded);
+		RELEASE(hipGraphDestroy, recorded);
 	return status;
 }
 
@@ -236,7 +236,7 @@ static int graph_launch(graft_session *s, void *graph, graft_fault *fault)
 static void graph_free(graft_session *s, void *graph)
 {
 	(void)s;
-	(void)hipGraphExecDestroy(graph);
+	RELEASE(hipGraphExecDestroy, graph);
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------- */

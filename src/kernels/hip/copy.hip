@@ -1,0 +1,178 @@
+/* copy.hip - clone, concat, copy_, reshape: elements moved, cast where the dtypes differ.
+ *
+ * Elements of one dtype are moved as bytes, in the largest pieces of 1 to 16 that lie right on both sides.
+ */
+#include "kernel.h"
+
+/* Elements lie by index: the two sides may have different axes. */
+struct Move {
+	Walk y, x;
+	int32_t y_dtype, x_dtype;
+};
+
+template <class Piece> KERNEL move_pieces(Walk w)
+{
+	int64_t i = thread_index(), at[2];
+	if (i >= w.size)
+		return;
+	walk_at<2>(w, i, at);
+	reinterpret_cast<Piece *>(w.base[0])[at[0]] = reinterpret_cast<const Piece *>(w.base[1])[at[1]];
+}
+
+KERNEL move_chunks(Walk w)
+{
+	int64_t i = thread_index(), at[2];
+	if (i >= w.size)
+		return;
+	walk_at<2>(w, i, at);
+	store_chunk(w.base[0] + at[0] * w.item[0], load_chunk(w.base[1] + at[1] * w.item[1]));
+}
+
+/* Through the type that holds both dtypes. */
+DEVICE void convert(int to, void *y, int64_t y_at, int from, const void *x, int64_t x_at)
+{
+	if (to <= GRAFT_DTYPE_i64 && from <= GRAFT_DTYPE_i64)
+		store<int64_t>(to, y, y_at, load<int64_t>(from, x, x_at));
+	else if (to == GRAFT_DTYPE_f64 || from == GRAFT_DTYPE_f64)
+		store<double>(to, y, y_at, load<double>(from, x, x_at));
+	else
+		store<float>(to, y, y_at, load<float>(from, x, x_at));
+}
+
+KERNEL convert_elements(Walk w, int32_t to, int32_t from)
+{
+	int64_t i = thread_index(), at[2];
+	if (i >= w.size)
+		return;
+	walk_at<2>(w, i, at);
+	convert(to, w.base[0], at[0], from, w.base[1], at[1]);
+}
+
+KERNEL convert_by_index(Move m)
+{
+	int64_t i = thread_index(), to, from;
+	if (i >= m.y.size)
+		return;
+	walk_at<1>(m.y, i, &to);
+	walk_at<1>(m.x, i, &from);
+	convert(m.y_dtype, m.y.base[0], to, m.x_dtype, m.x.base[0], from);
+}
+
+static int move_walk(const graft_launch *l, Walk w)
+{
+	unsigned splat;
+	if (w.item[0] < 16 && w.stride[w.rank - 1][1] != 0 && walk_pack(&w, 16 / w.item[0], &splat))
+		return launch_threads(l, move_chunks, w.size, w);
+	switch (w.item[0]) {
+	case 1: return launch_threads(l, move_pieces<uint8_t>, w.size, w);
+	case 2: return launch_threads(l, move_pieces<uint16_t>, w.size, w);
+	case 4: return launch_threads(l, move_pieces<uint32_t>, w.size, w);
+	default: return launch_threads(l, move_pieces<uint64_t>, w.size, w);
+	}
+}
+
+int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x)
+{
+	Nest nest = nest_over(y);
+	if (!nest_add(&nest, x))
+		return launch_fail(l, GRAFT_E_USAGE, "an operand of rank %d does not broadcast to the result", static_cast<int>(x->rank));
+	nest_join(&nest);
+	return nest_launch(nest, [&](const Walk &w) {
+		return x->dtype == y->dtype ? move_walk(l, w) : launch_threads(l, convert_elements, w.size, w, y->dtype, x->dtype);
+	});
+}
+
+int hip_clone(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 1, 1, 0);
+	return status ? status : tensor_convert(l, &l->out[0], &l->in[0]);
+}
+
+/* The plan has seen to it that the source is not in the storage that is written. */
+int hip_copy_(const graft_launch *l)
+{
+	int status = launch_check(l, 2, 2, 1, 0);
+	return status ? status : tensor_convert(l, &l->in[0], &l->in[1]);
+}
+
+/* Does x fit into y along axis, from start on, and is it as y on every other axis? */
+static bool part_fits(const graft_tensor *y, const graft_tensor *x, int64_t axis, int64_t start)
+{
+	if (x->rank != y->rank)
+		return false;
+	for (int32_t i = 0; i < x->rank; i++)
+		if (i == axis ? x->shape[i] > y->shape[i] - start : x->shape[i] != y->shape[i])
+			return false;
+	return true;
+}
+
+int hip_concat(const graft_launch *l)
+{
+	int status = launch_check(l, 1, INT32_MAX, 1, 1);
+	int64_t axis, start = 0;
+	if (status)
+		return status;
+	axis = l->attr[0].i;
+	if (axis < 0 || axis >= l->out[0].rank)
+		return launch_fail(l, GRAFT_E_USAGE, "concat: there is no axis %lld in rank %d", static_cast<long long>(axis),
+		                   static_cast<int>(l->out[0].rank));
+	for (int i = 0; i < l->n_in && !status; i++) {
+		const graft_tensor *x = &l->in[i];
+		graft_tensor part = l->out[0];
+		if (tensor_size(x) == 0)
+			continue;
+		if (!part_fits(&part, x, axis, start))
+			return launch_fail(l, GRAFT_E_USAGE, "concat: operand %d does not fit into the result", i);
+		part.shape = x->shape;
+		part.data = static_cast<char *>(part.data) + start * part.stride[axis] * item_size(part.dtype);
+		start += x->shape[axis];
+		status = tensor_convert(l, &part, x);
+	}
+	return status;
+}
+
+static void dense_strides(const int64_t *shape, int32_t rank, int64_t *stride)
+{
+	int64_t n = 1;
+	for (int32_t i = rank; i-- > 0; n *= shape[i])
+		stride[i] = n;
+}
+
+/* Gaps on both sides: each element is looked up on each. */
+static int reshape_by_index(const graft_launch *l, const graft_tensor *y, const graft_tensor *x)
+{
+	Nest to = nest_over(y), from = nest_over(x);
+	nest_join(&to);
+	nest_join(&from);
+	if (to.size == 0)
+		return 0;
+	if (to.rank > WALK_AXES || from.rank > WALK_AXES)
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "reshape: more than %d axes that are not dense on both sides", WALK_AXES);
+	Move m = {nest_walk(&to), nest_walk(&from), y->dtype, x->dtype};
+	return launch_threads(l, convert_by_index, to.size, m);
+}
+
+/* One side without gaps takes the other's shape. */
+int hip_reshape(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 1, 1, 0);
+	int64_t stride[GRAFT_MAX_RANK];
+	graft_tensor x, y;
+	if (status)
+		return status;
+	x = l->in[0];
+	y = l->out[0];
+	if (tensor_size(&x) != tensor_size(&y))
+		return launch_fail(l, GRAFT_E_USAGE, "reshape: %lld elements do not become %lld", static_cast<long long>(tensor_size(&x)),
+		                   static_cast<long long>(tensor_size(&y)));
+	if (tensor_dense(&y)) {
+		dense_strides(x.shape, x.rank, stride);
+		y.shape = x.shape, y.stride = stride, y.rank = x.rank;
+	} else if (tensor_dense(&x)) {
+		dense_strides(y.shape, y.rank, stride);
+		x.shape = y.shape, x.stride = stride, x.rank = y.rank;
+	} else if (!same_shape(&x, &y)) {
+		return reshape_by_index(l, &y, &x);
+	}
+	return tensor_convert(l, &y, &x);
+}

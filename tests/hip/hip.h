@@ -1,0 +1,102 @@
+/* hip.h - what the tests of the GPU kernels share: tensors in awkward memory, launches on hipsim and on the CPU, comparison.
+ *
+ * `test [32|64] [NAME]` runs all tests, or those whose name begins so, at that warp size.
+ */
+#ifndef GRAFT_TEST_HIP_H
+#define GRAFT_TEST_HIP_H
+
+#include "hipsim.h"
+#include <graft/plugin.h>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+/* ---- tests register themselves ---- */
+
+struct Test { Test(const char *name, void (*run)()); };
+#define TEST(name) static void name(); static Test test_##name(#name, name); static void name()
+
+/* Notes a failure of the running test: the first is printed. */
+void failed(const char *file, int line, const std::string &what);
+#define CHECK(x) do { if (!(x)) failed(__FILE__, __LINE__, #x); } while (0)
+#define CHECK_IS(x, want, what) do { long long got_ = static_cast<long long>(x), want_ = static_cast<long long>(want); \
+	if (got_ != want_) failed(__FILE__, __LINE__, #x " is " + std::to_string(got_) + ", not " + std::to_string(want_) + \
+	": " + (what)); } while (0)
+bool still_good();                            /* the running test has not failed */
+
+/* ---- numbers ---- */
+
+struct Random {
+	uint64_t state = 1;
+	uint64_t bits();
+	int64_t below(int64_t n);
+	double number();                      /* about -4 .. 4, with a few exact small integers and zeros */
+	template <class T> const T &of(const std::vector<T> &v) { return v[static_cast<size_t>(below(static_cast<int64_t>(v.size())))]; }
+};
+
+double ulp(int dtype, double v);              /* distance of neighbours at v; 0 for an integer */
+bool floating(int dtype);
+
+/* ---- tensors ---- */
+
+typedef std::vector<int64_t> Shape;
+
+enum Layout { DENSE, GAPS, PERMUTED, EXPANDED, NEGATIVE, ODD, LAYOUTS };   /* ODD: dense, at an address that is no multiple of 4 elements */
+
+struct Tensor {
+	int dtype = GRAFT_DTYPE_COUNT;        /* COUNT: a missing operand */
+	Shape shape, stride;
+	std::vector<uint8_t> bytes;           /* everything, what belongs to no element included */
+	size_t first = 0;                     /* of element 0, in bytes */
+	void *device = nullptr;               /* while it is there */
+
+	Tensor() {}
+	Tensor(int dtype, const Shape &shape, Layout layout = DENSE, int64_t gap = 3);
+	/* A view with these strides on memory of its own; offset elements before element 0. */
+	Tensor(int dtype, const Shape &shape, const Shape &stride, int64_t offset);
+
+	int64_t size() const;
+	size_t at(int64_t index) const;       /* bytes from the start */
+	double get(int64_t index) const;
+	int64_t integer(int64_t index) const;
+	void put(int64_t index, double v);
+	uint64_t raw(int64_t index) const;    /* the element's bytes */
+	Tensor &fill(Random &r);              /* numbers of the dtype */
+	Tensor &fill(Random &r, int64_t below);   /* integers */
+	Tensor &fill(double v);
+	graft_tensor host();
+	graft_tensor there() const;           /* on the device */
+	std::string text() const;             /* "bf16[2, 3]" and strides */
+};
+
+graft_attr attr_int(int64_t i);
+graft_attr attr_float(double f);
+graft_attr attr_list(const std::vector<int64_t> &v);  /* borrows v */
+graft_attr attr_none();
+
+/* ---- launches ---- */
+
+typedef std::vector<Tensor *> Tensors;
+typedef std::vector<graft_attr> Attrs;
+
+/* Runs it on hipsim: outputs (and operand 0, when it is written) get what the kernel wrote; nothing else may change. */
+int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what,
+            const graft_host *host = nullptr);
+/* The message of the last launch. */
+const char *hip_message();
+/* The reference kernel on the same memory. */
+int run_cpu(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr);
+
+/* Every element of got within `ulps` of want in its dtype, and within slack times the greatest |want| more. */
+void check_close(const Tensor &got, const Tensor &want, double ulps, double slack, const std::string &what);
+bool same_bits(const Tensor &a, const Tensor &b);
+
+/* ---- kernels ---- */
+
+extern "C" const graft_pack *graft_pack_v1(void);
+graft_launch_fn hip_kernel(const char *op);
+
+extern unsigned warp;                         /* 32 or 64 */
+
+#endif

@@ -1,0 +1,394 @@
+/* main.cpp - the frame of the tests: tensors, launches, comparison. */
+#include "hip.h"
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+extern "C" {
+void load_f64(double *to, int dtype, const void *from, int64_t stride, int64_t n);
+void load_i64(int64_t *to, int dtype, const void *from, int64_t stride, int64_t n);
+void store_f64(int dtype, void *to, int64_t stride, const double *from, int64_t n);
+}
+
+unsigned warp = 32;
+
+/* ---- tests ---- */
+
+struct Row { const char *name; void (*run)(); };
+static std::vector<Row> &rows()
+{
+	static std::vector<Row> all;
+	return all;
+}
+
+static const char *running;
+static int failures;
+
+Test::Test(const char *name, void (*run)()) { rows().push_back({name, run}); }
+
+void failed(const char *file, int line, const std::string &what)
+{
+	if (!failures++)
+		printf("%s:%d: %s: %s\n", file, line, running, what.c_str());
+}
+
+bool still_good() { return failures == 0; }
+
+int main(int argc, char **argv)
+{
+	const char *only = argc > 2 ? argv[2] : "";
+	int passed = 0, bad = 0;
+	if (argc > 1)
+		warp = static_cast<unsigned>(atoi(argv[1]));
+	for (const Row &row : rows()) {
+		if (strncmp(row.name, only, strlen(only)))
+			continue;
+		running = row.name;
+		failures = 0;
+		hipsim_reset();
+		hipsim_warp(warp);
+		row.run();
+		if (hipsim_check() || hipsim_leaks())
+			failed(row.name, 0, hipsim_message());
+		*(failures ? &bad : &passed) += 1;
+	}
+	hipsim_reset();
+	printf("%d passed, %d failed\n", passed, bad);
+	return bad != 0;
+}
+
+/* ---- numbers ---- */
+
+uint64_t Random::bits()
+{
+	state += 0x9e3779b97f4a7c15u;
+	uint64_t z = state;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+int64_t Random::below(int64_t n) { return static_cast<int64_t>(bits() % static_cast<uint64_t>(n)); }
+
+double Random::number()
+{
+	uint64_t b = bits();
+	if (b % 16 == 0)
+		return static_cast<double>(b / 16 % 5) - 2;
+	return static_cast<double>(b >> 11) / 9007199254740992.0 * 8 - 4;
+}
+
+bool floating(int dtype) { return dtype > GRAFT_DTYPE_i64; }
+
+static int mantissa(int dtype)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: return 10;
+	case GRAFT_DTYPE_bf16: return 7;
+	case GRAFT_DTYPE_f32: return 23;
+	case GRAFT_DTYPE_f64: return 52;
+	case GRAFT_DTYPE_f8e5m2: return 2;
+	default: return 3;
+	}
+}
+
+static int least_exponent(int dtype)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: case GRAFT_DTYPE_f8e5m2: return -14;
+	case GRAFT_DTYPE_f64: return -1022;
+	case GRAFT_DTYPE_f8e4m3fn: return -6;
+	case GRAFT_DTYPE_f8e4m3fnuz: return -7;
+	default: return -126;
+	}
+}
+
+double ulp(int dtype, double v)
+{
+	int e = 0;
+	if (!floating(dtype) || !std::isfinite(v))
+		return 0;
+	frexp(v, &e);
+	e = v == 0 ? least_exponent(dtype) : e - 1;
+	return ldexp(1, (e > least_exponent(dtype) ? e : least_exponent(dtype)) - mantissa(dtype));
+}
+
+/* ---- tensors ---- */
+
+static size_t item(int dtype) { return graft_dtype_size(static_cast<graft_dtype>(dtype)); }
+
+static Shape dense(const Shape &shape)
+{
+	Shape stride(shape.size());
+	int64_t n = 1;
+	for (size_t i = shape.size(); i-- > 0; n *= shape[i])
+		stride[i] = n;
+	return stride;
+}
+
+Tensor::Tensor(int type, const Shape &sizes, const Shape &strides, int64_t offset) : dtype(type), shape(sizes), stride(strides)
+{
+	int64_t low = 0, high = 0;
+	for (size_t i = 0; i < shape.size(); i++)
+		*(stride[i] < 0 ? &low : &high) += (shape[i] > 0 ? shape[i] - 1 : 0) * stride[i];
+	first = static_cast<size_t>(offset - low) * item(type);
+	bytes.assign(first + static_cast<size_t>(high + 1 + 2) * item(type), 0xa5);
+}
+
+static Shape strides_of(const Shape &shape, Layout layout, int64_t gap)
+{
+	Shape s = dense(shape), wide = shape;
+	if (layout == GAPS && !shape.empty()) {
+		wide.back() += gap;
+		s = dense(wide);
+	} else if (layout == PERMUTED) {
+		int64_t n = 1;
+		for (size_t i = 0; i < shape.size(); n *= shape[i++])
+			s[i] = n;
+	} else if (layout == EXPANDED && !shape.empty()) {
+		s[0] = 0;
+	} else if (layout == NEGATIVE) {
+		for (int64_t &v : s)
+			v = -v;
+	}
+	return s;
+}
+
+Tensor::Tensor(int type, const Shape &sizes, Layout layout, int64_t gap)
+	: Tensor(type, sizes, strides_of(sizes, layout, gap), layout == ODD ? 1 : 0)
+{
+}
+
+int64_t Tensor::size() const
+{
+	int64_t n = 1;
+	for (int64_t s : shape)
+		n *= s;
+	return n;
+}
+
+size_t Tensor::at(int64_t index) const
+{
+	int64_t offset = 0;
+	for (size_t i = shape.size(); i-- > 0; index /= shape[i])
+		offset += index % shape[i] * stride[i];
+	return static_cast<size_t>(static_cast<int64_t>(first) + offset * static_cast<int64_t>(item(dtype)));
+}
+
+double Tensor::get(int64_t index) const
+{
+	double v;
+	load_f64(&v, dtype, &bytes[at(index)], 1, 1);
+	return v;
+}
+
+int64_t Tensor::integer(int64_t index) const
+{
+	int64_t v;
+	load_i64(&v, dtype, &bytes[at(index)], 1, 1);
+	return v;
+}
+
+uint64_t Tensor::raw(int64_t index) const
+{
+	uint64_t v = 0;
+	memcpy(&v, &bytes[at(index)], item(dtype));
+	return v;
+}
+
+void Tensor::put(int64_t index, double v) { store_f64(dtype, &bytes[at(index)], 1, &v, 1); }
+
+Tensor &Tensor::fill(Random &r)
+{
+	for (int64_t i = 0, n = size(); i < n; i++)
+		put(i, dtype == GRAFT_DTYPE_bool ? static_cast<double>(r.below(2)) : r.number());
+	return *this;
+}
+
+Tensor &Tensor::fill(Random &r, int64_t below)
+{
+	for (int64_t i = 0, n = size(); i < n; i++)
+		put(i, static_cast<double>(r.below(below)));
+	return *this;
+}
+
+Tensor &Tensor::fill(double v)
+{
+	for (int64_t i = 0, n = size(); i < n; i++)
+		put(i, v);
+	return *this;
+}
+
+graft_tensor Tensor::host()
+{
+	return {bytes.empty() ? nullptr : &bytes[first], shape.data(), stride.data(), static_cast<int32_t>(shape.size()), dtype};
+}
+
+graft_tensor Tensor::there() const
+{
+	return {device ? static_cast<char *>(device) + first : nullptr, shape.data(), stride.data(), static_cast<int32_t>(shape.size()), dtype};
+}
+
+std::string Tensor::text() const
+{
+	std::string s = graft_dtype_name(static_cast<graft_dtype>(dtype));
+	s += "[";
+	for (size_t i = 0; i < shape.size(); i++)
+		s += (i ? ", " : "") + std::to_string(shape[i]) + ":" + std::to_string(stride[i]);
+	return s + "]";
+}
+
+graft_attr attr_int(int64_t i) { return {1, 0, i, 0, nullptr}; }
+graft_attr attr_float(double f) { return {1, 0, 0, f, nullptr}; }
+graft_attr attr_list(const std::vector<int64_t> &v) { return {1, static_cast<int32_t>(v.size()), 0, 0, v.data()}; }
+graft_attr attr_none() { return {0, 0, 0, 0, nullptr}; }
+
+/* ---- launches ---- */
+
+static char message[256];
+const char *hip_message() { return message; }
+
+static graft_launch launch_of(const std::vector<graft_tensor> &in, const std::vector<graft_tensor> &out, const Attrs &attr)
+{
+	graft_launch l = {};
+	message[0] = 0;
+	l.struct_size = sizeof l;
+	l.n_in = static_cast<int32_t>(in.size()), l.n_out = static_cast<int32_t>(out.size()), l.n_attr = static_cast<int32_t>(attr.size());
+	l.in = in.data(), l.out = out.data(), l.attr = attr.data();
+	l.message = message, l.message_size = sizeof message;
+	return l;
+}
+
+static void copy_there(Tensor *t)
+{
+	if (t->bytes.empty() || t->device)
+		return;
+	CHECK(hipMalloc(&t->device, t->bytes.size()) == hipSuccess);
+	CHECK(hipMemcpy(t->device, t->bytes.data(), t->bytes.size(), hipMemcpyHostToDevice) == hipSuccess);
+}
+
+/* Bytes that belong to no element keep what they had; with `whole` every byte does. */
+static void copy_back(Tensor *t, bool whole, const std::string &what)
+{
+	if (!t->device)
+		return;
+	std::vector<uint8_t> now(t->bytes.size()), free(t->bytes.size(), 1);
+	CHECK(hipMemcpy(now.data(), t->device, now.size(), hipMemcpyDeviceToHost) == hipSuccess);
+	for (int64_t i = 0, n = whole ? 0 : t->size(); i < n; i++)
+		memset(&free[t->at(i)], 0, item(t->dtype));
+	for (size_t i = 0; i < now.size(); i++)
+		if (free[i] && now[i] != t->bytes[i]) {
+			failed(__FILE__, __LINE__, what + (whole ? ": an operand was changed" : ": something outside the result was written"));
+			break;
+		}
+	t->bytes = now;
+	CHECK(hipFree(t->device) == hipSuccess);
+	t->device = nullptr;
+}
+
+int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what, const graft_host *host)
+{
+	std::vector<graft_tensor> in_there, out_there;
+	for (Tensor *t : in) {
+		copy_there(t);
+		in_there.push_back(t->there());
+	}
+	for (Tensor *t : out) {
+		copy_there(t);
+		out_there.push_back(t->there());
+	}
+	graft_launch l = launch_of(in_there, out_there, attr);
+	l.host = host;
+	int status = kernel(&l);
+	if (hipDeviceSynchronize() != hipSuccess)
+		failed(__FILE__, __LINE__, what + ": " + hipsim_message());
+	for (Tensor *t : out)
+		copy_back(t, false, what);
+	for (Tensor *t : in)
+		copy_back(t, true, what);
+	return status;
+}
+
+/* ---- the CPU's host: loops ---- */
+
+static void loop(void *, int64_t n, int64_t, void (*body)(void *, int64_t, int64_t), void *arg)
+{
+	if (n > 0)
+		body(arg, 0, n);
+}
+
+static void sgemm(void *, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk, int64_t bj, float *c,
+                  int64_t ci, int accumulate)
+{
+	for (int64_t i = 0; i < m; i++)
+		for (int64_t j = 0; j < n; j++) {
+			double sum = accumulate ? static_cast<double>(c[i * ci + j]) : 0;
+			for (int64_t x = 0; x < k; x++)
+				sum += static_cast<double>(a[i * ai + x * ak]) * static_cast<double>(b[x * bk + j * bj]);
+			c[i * ci + j] = static_cast<float>(sum);
+		}
+}
+
+static void *scratch(void *self, size_t bytes)
+{
+	auto *rooms = static_cast<std::vector<std::unique_ptr<char[]>> *>(self);
+	rooms->emplace_back(new char[bytes + 64]);
+	char *p = rooms->back().get();
+	return p + (64 - reinterpret_cast<uintptr_t>(p) % 64);
+}
+
+int run_cpu(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+{
+	std::vector<graft_tensor> in_here, out_here;
+	std::vector<std::unique_ptr<char[]>> rooms;
+	graft_host host = {&rooms, loop, sgemm, scratch, nullptr};
+	for (Tensor *t : in)
+		in_here.push_back(t->host());
+	for (Tensor *t : out)
+		out_here.push_back(t->host());
+	graft_launch l = launch_of(in_here, out_here, attr);
+	l.host = &host;
+	return kernel(&l);
+}
+
+/* ---- comparison ---- */
+
+static std::string number(double v)
+{
+	char text[40];
+	snprintf(text, sizeof text, "%.9g", v);
+	return text;
+}
+
+void check_close(const Tensor &got, const Tensor &want, double ulps, double slack, const std::string &what)
+{
+	double most = 0;
+	for (int64_t i = 0, n = want.size(); i < n; i++)
+		if (std::isfinite(want.get(i)))
+			most = fmax(most, fabs(want.get(i)));
+	for (int64_t i = 0, n = want.size(); i < n && still_good(); i++) {
+		double a = got.get(i), b = want.get(i);
+		bool same = std::isnan(b) ? std::isnan(a) : a == b || fabs(a - b) <= ulps * ulp(want.dtype, b) + slack * most;
+		if (!same)
+			failed(__FILE__, __LINE__, what + ": element " + std::to_string(i) + " is " + number(a) + ", not " + number(b));
+	}
+}
+
+bool same_bits(const Tensor &a, const Tensor &b)
+{
+	for (int64_t i = 0, n = a.size(); i < n; i++)
+		if (a.raw(i) != b.raw(i))
+			return false;
+	return a.size() == b.size();
+}
+
+graft_launch_fn hip_kernel(const char *op)
+{
+	const graft_pack *p = graft_pack_v1();
+	for (uint32_t i = 0; i < p->n_kernels; i++)
+		if (!strcmp(p->kernels[i].name, op))
+			return p->kernels[i].launch;
+	failed(__FILE__, __LINE__, std::string("no kernel ") + op);
+	abort();
+}
