@@ -66,9 +66,21 @@ static void must(Stage *s, graft_status status)
 static void must_plan(Stage *s, const char *device) { must(s, plan(s, device)); }
 static void must_run(Stage *s) { must(s, graft_plan_run(s->plan, &s->err)); }
 
+/* ASan remembers the globals of libraries that were closed, and hipsim asks it about addresses: packs stay loaded. */
+static void keep_packs(void)
+{
+	static const char *const packs[] = { FOLDER "packs/graft_hip_sim.so", ODD };
+	for (size_t i = 0; i < sizeof packs / sizeof *packs; i++) {
+		void *pack = dlopen(packs[i], RTLD_NOW | RTLD_NODELETE);
+		CHECK(pack);
+		dlclose(pack);
+	}
+}
+
 /* Back to a device that has seen nothing. */
 static void fresh(unsigned warp)
 {
+	keep_packs();
 	hipsim_reset();
 	hipsim_warp(warp);
 	hipsim_quiet(1);
@@ -321,7 +333,7 @@ TEST(products_go_to_a_blas_when_there_is_one)
 		"graph g\ninput a: f32[4, 8]\ninput w: f32[6, 4]\nl, r = split(a) {sizes=[4, 4]}\nt = transpose(w) {axis0=0, axis1=1}\ny = matmul(r, t)\noutput y\n",
 	};
 	fresh(32);
-	void *blas = dlopen(FOLDER "libhipsim_rocblas.so", RTLD_NOW);
+	void *blas = dlopen(FOLDER "libhipsim_rocblas.so", RTLD_NOW | RTLD_NODELETE);
 	CHECK(blas);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		Stage hip = stage(texts[i]), cpu = stage(texts[i]);
@@ -523,10 +535,10 @@ TEST(a_profile_has_a_row_for_each_node_that_computes)
 			must_run(&plain);
 			check_same(plain.plan, s.plan, true);
 		}
-		static const char *const nodes[] = { "a", "b", "c", "y" };
-		const double bytes[] = { 72 + 24 + 72, 72 + 8 + 72, 72 + 24 + 72, 48 + 48 };
+		static const char *const nodes[] = { "a", "b", "c", "y", "r" };   /* the last makes an output dense */
+		const double bytes[] = { 72 + 24 + 72, 72 + 8 + 72, 72 + 24 + 72, 48 + 48, 24 + 24 };
 		double sum = 0;
-		for (size_t i = 0; i < 4; i++) {
+		for (size_t i = 0; i < 5; i++) {
 			const graft_profile *r = graft_plan_profile(s.plan, i);
 			CHECK(r);
 			CHECK_STR(r->node, nodes[i]);
@@ -535,7 +547,7 @@ TEST(a_profile_has_a_row_for_each_node_that_computes)
 			CHECK(r->seconds > 0 && r->share > 0 && !r->of_arithmetic && r->operations == 0);
 			sum += r->seconds;
 		}
-		CHECK(!graft_plan_profile(s.plan, 4) && !graft_plan_profile(plain.plan, 0));
+		CHECK(!graft_plan_profile(s.plan, 5) && !graft_plan_profile(plain.plan, 0));
 		CHECK(graft_plan_seconds(s.plan) > 0 && sum > 0);
 		done(&s);
 		done(&plain);
@@ -661,5 +673,5 @@ TEST(every_allocation_fails_once)
 		nothing_left();
 	}
 	allocator = NULL;
-	CHECK(total > 100);
+	CHECK(total > 50);
 }

@@ -52,7 +52,7 @@ static const graft_kernel kernels[] = {
 	{ "sqrt", "sqrt(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 0, 0, 0, wrong_sqrt },
 	{ "sin", "sin(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, 0, "gfx942", 0, 0, 0, wrong_sqrt },
 	{ "square", "square(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 4, 0, 0, fails },
-	{ "reshape", "reshape(x) -> (y) {shape: list of sizes}", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, 0, "*", 4, 0, 0, waits },
+	{ "reshape", "reshape(x) -> (y) {shape: list of sizes}", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 4, 0, 0, waits },
 };
 
 enum : uint32_t { N = sizeof kernels / sizeof *kernels };
