@@ -19,7 +19,7 @@ ALLFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fPIC -D_GNU_SOURCE -Iinclude -M
 # Kernels: vectorised, and no flag that could change a bit.
 KERNELFLAGS = -O3 -fno-math-errno -fno-trapping-math
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-LIBS    = -lcjson -lpthread -ldl -lm
+LIBS    = -lcjson -lz -lpthread -ldl -lm
 
 LIB_SRC  := $(wildcard src/ir/*.c src/io/*.c src/passes/*.c src/probe/*.c src/kernels/cpu/*.c src/exec/*.c)
 CLI_SRC  := $(wildcard src/cli/*.c)
@@ -91,6 +91,12 @@ build/bench/bench: tests/bench/bench.c build/libgraft.a
 bench: all build/bench/bench
 	tests/bench.sh
 
+# Needs clang with its fuzzing runtime (Debian: clang libclang-rt-14-dev).
+FUZZ = -std=c11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Iinclude
+fuzz: $(LIB_SRC) tests/fuzz/fuzz_graph.c
+	@mkdir -p build/fuzz
+	clang $(FUZZ) -fsanitize=fuzzer -o build/fuzz/graph $^ $(LIBS)
+
 # Pages generated from the tables; `make check` fails when they are stale.
 docs: build/graft
 	build/graft ops --markdown > docs/ops.md
@@ -119,7 +125,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all check bless bench docs install uninstall clean
+.PHONY: all check bless bench fuzz docs install uninstall clean
 .DELETE_ON_ERROR:
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -144,10 +144,12 @@ typedef struct graft_tensor {
 typedef struct graft_graph graft_graph;
 
 typedef enum graft_format {
-	GRAFT_FORMAT_AUTO,          /* loading: by content; saving: by the file's ending (.json .graft .dot) */
+	GRAFT_FORMAT_AUTO,          /* loading: by content; saving: by the file's ending (.json .graft .dot .pt2) */
 	GRAFT_FORMAT_JSON,          /* docs/format.md */
 	GRAFT_FORMAT_TEXT,          /* the notation: q_n = rms_norm(q_c, q_w) {eps=1e-06} */
-	GRAFT_FORMAT_DOT            /* Graphviz; saving only */
+	GRAFT_FORMAT_DOT,           /* Graphviz; saving only */
+	GRAFT_FORMAT_PT2,           /* torch.export's archive; saving needs a graph that came from one */
+	GRAFT_FORMAT_PT2JSON        /* its model.json alone; saving needs a graph that came from that or from an archive */
 } graft_format;
 
 /* Reads a graph, checks it whole (see graft_graph_verify) and infers every type. "-" reads standard input.
@@ -166,6 +168,10 @@ GRAFT_API graft_status graft_graph_copy(const graft_graph *g, graft_graph **out,
 /* Writes a graph: to a temporary file that is renamed when whole, so a failure leaves the old file. "-" is standard
  * output. The output depends on the graph alone: same graph, same bytes. */
 GRAFT_API graft_status graft_graph_save(graft_graph *g, const char *path, graft_format format, graft_error *err);
+
+/* What a fused_mla_dual_rms_norm is called in a torch.export file: "ns::name", "graft::fused_mla_dual_rms_norm" when nothing was set.
+ * "vllm::fused_mla_dual_rms_norm" gets that op's argument names; any other ours. GRAFT_E_USAGE: not such a name. */
+GRAFT_API graft_status graft_graph_set_torch_op(graft_graph *g, const char *name, graft_error *err);
 
 /* Receives text piece by piece; returns false to stop (the call then fails with GRAFT_E_IO). */
 typedef bool (*graft_write_fn)(void *user, const char *text, size_t size);
@@ -424,7 +430,7 @@ typedef struct graft_verify_result {
 	char value[128];              /* the first value, in order of execution, that both graphs have and that differs; "" */
 	char outputs[128];            /* the graph output with the largest difference */
 	double max_abs, max_rel;      /* over all outputs */
-	double seconds_a, seconds_b;  /* one run of each */
+	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */
 } graft_verify_result;
 
 /* Runs both on the CPU with the same inputs and compares outputs by name. GRAFT_OK whether they agree or not. */

@@ -33,6 +33,8 @@ extern const OptionRow option_rows[N_OPTIONS];
 
 typedef struct Given { OptionId id; const char *value; } Given;   /* value NULL: a switch, or an optional value left out */
 
+typedef struct Progress Progress;
+
 typedef struct Cli {
 	const char *verb;
 	const char **files;
@@ -41,6 +43,7 @@ typedef struct Cli {
 	int n_given;
 	graft_context *ctx;
 	graft_error err;
+	Progress *progress;                   /* NULL: no line is shown */
 } Cli;
 
 #define VERB(name, ...) int verb_##name(Cli *c);
@@ -63,6 +66,16 @@ int cli_usage(Cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 bool cli_write(void *file, const char *text, size_t size);   /* a graft_write_fn to a FILE */
+
+/* Around work that may take over a second: a line on standard error, only when that is a terminal, gone at the end. */
+void progress_start(Cli *c, const char *doing, const char *what);
+/* Now it does this. */
+void progress_say(Cli *c, const char *doing, const char *what);
+void progress_end(Cli *c);
+
+graft_status cli_load(Cli *c, const char *path, graft_graph **out);
+/* Writes a graph to a file, or prints it when out is NULL. */
+graft_status cli_save(Cli *c, graft_graph *g, const char *out, graft_format format);
 
 /* Adds --kernels packs to the context. */
 graft_status cli_kernels(Cli *c);

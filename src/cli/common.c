@@ -8,6 +8,24 @@ bool cli_write(void *file, const char *text, size_t size)
 	return fwrite(text, 1, size, file) == size;
 }
 
+graft_status cli_load(Cli *c, const char *path, graft_graph **out)
+{
+	progress_start(c, "loading", path);
+	graft_status status = graft_graph_load(c->ctx, path, out, &c->err);
+	progress_end(c);
+	return status;
+}
+
+graft_status cli_save(Cli *c, graft_graph *g, const char *out, graft_format format)
+{
+	if (!out)
+		return graft_graph_print(g, format, cli_write, stdout, &c->err);
+	progress_start(c, "writing", out);
+	graft_status status = graft_graph_save(g, out, format, &c->err);
+	progress_end(c);
+	return status;
+}
+
 graft_status cli_kernels(Cli *c)
 {
 	graft_status status = GRAFT_OK;
@@ -21,6 +39,7 @@ graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_
 {
 	static const struct { const char *name; graft_format format; } formats[] = {
 		{ "text", GRAFT_FORMAT_TEXT }, { "json", GRAFT_FORMAT_JSON }, { "dot", GRAFT_FORMAT_DOT },
+		{ "pt2", GRAFT_FORMAT_PT2 }, { "pt2json", GRAFT_FORMAT_PT2JSON },
 	};
 	*out = otherwise;
 	if (!name)
@@ -30,7 +49,7 @@ graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_
 			*out = formats[i].format;
 			return GRAFT_OK;
 		}
-	return error_set(&c->err, GRAFT_E_USAGE, "--to wants text, json or dot, found '%s'", name);
+	return error_set(&c->err, GRAFT_E_USAGE, "--to wants text, json, dot, pt2 or pt2json, found '%s'", name);
 }
 
 static graft_status apply(Cli *c, graft_config *config, const Given *g)
@@ -63,7 +82,8 @@ static graft_status fill_config(Cli *c, graft_config *config)
 			return c->err.status;
 	if (!cli_number(c, OPT_opt_limit, 0, INT64_MAX, -1, &limit))
 		return c->err.status;
-	graft_config_set_limit(config, limit);
+	if (cli_has(c, OPT_opt_limit))
+		graft_config_set_limit(config, limit);
 	return GRAFT_OK;
 }
 

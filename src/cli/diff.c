@@ -92,9 +92,9 @@ int verb_diff(Cli *c)
 {
 	graft_graph *a = NULL, *b = NULL;
 	Diff d = { 0 };
-	graft_status status = graft_graph_load(c->ctx, c->files[0], &a, &c->err);
+	graft_status status = cli_load(c, c->files[0], &a);
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[1], &b, &c->err);
+		status = cli_load(c, c->files[1], &b);
 	if (!status) {
 		d.a = &a->g;
 		d.b = &b->g;

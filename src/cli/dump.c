@@ -75,11 +75,11 @@ int verb_dump(Cli *c)
 	const char *out = cli_value(c, OPT_out);
 	graft_status status = cli_format(c, cli_value(c, OPT_to), out ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+		status = cli_load(c, c->files[0], &g);
 	if (!status && cli_has(c, OPT_around))
 		status = around(c, &g);
 	if (!status)
-		status = out ? graft_graph_save(g, out, format, &c->err) : graft_graph_print(g, format, cli_write, stdout, &c->err);
+		status = cli_save(c, g, out, format);
 	graft_graph_free(g);
 	return status ? cli_fail(c) : 0;
 }

@@ -132,5 +132,6 @@ int verb_help(Cli *c)
 			print_verb(v);
 			return 0;
 		}
+	c->verb = "";
 	return cli_usage(c, "there is no verb '%s'", c->files[0]);
 }

@@ -15,6 +15,11 @@ static int run_verb(Cli *c, int verb, int argc, char **argv)
 {
 	if (!cli_parse(c, argc, argv, verb))
 		return cli_fail(c);
+	if (cli_has(c, OPT_help)) {
+		c->files[0] = c->verb;
+		c->n_files = 1;
+		return verb_help(c);
+	}
 	if (c->n_files < verbs[verb].min || c->n_files > verbs[verb].max)
 		return cli_usage(c, "graft %s wants %s, found %d file%s", verbs[verb].name,
 		                 *verbs[verb].operands ? verbs[verb].operands : "no file", c->n_files, c->n_files == 1 ? "" : "s");
@@ -44,9 +49,11 @@ int main(int argc, char **argv)
 		free(c.given);
 		if (fflush(stdout) || ferror(stdout)) {
 			fprintf(stderr, "error: cannot write to standard output\n");
-			return code ? code : 3;
+			return code > 1 ? code : 3;
 		}
 		return code;
 	}
-	return cli_usage(&c, "there is no verb '%s'", c.verb);
+	const char *verb = c.verb;
+	c.verb = "";
+	return cli_usage(&c, "there is no verb '%s'", verb);
 }

@@ -90,7 +90,7 @@ static size_t count_ops(Count *counts, const Graph *g, bool only_unknown)
 static graft_status print_used(Cli *c)
 {
 	graft_graph *g = NULL;
-	if (graft_graph_load(c->ctx, c->files[0], &g, &c->err))
+	if (cli_load(c, c->files[0], &g))
 		return c->err.status;
 	Count *counts = calloc(graft_graph_count(g, NULL) + 1, sizeof *counts);
 	if (!counts) {

@@ -1,7 +1,9 @@
 /* opt.c - graft opt: load, rewrite, say what happened, write. */
 #include "cli.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Prints and dumps around passes. */
 typedef struct Hook { Cli *c; int n_dumped; bool failed; } Hook;
@@ -27,6 +29,7 @@ static void dump(Hook *h, const char *pass, int when, graft_graph *g)
 static void around_pass(void *user, const char *pass, int when, graft_graph *g)
 {
 	Hook *h = user;
+	progress_say(h->c, "pass", pass);
 	if (h->failed)
 		return;
 	if (when < 0) {
@@ -50,12 +53,26 @@ static bool split_expectation(Cli *c, const char *text, char *pass, size_t size,
 	if (equals && (size_t)(equals - text) < size && equals[1]) {
 		memcpy(pass, text, (size_t)(equals - text));
 		pass[equals - text] = 0;
+		errno = 0;
 		*n = strtoll(equals + 1, &end, 10);
-		if (!*end && *n >= 0)
+		if (!*end && *n >= 0 && !errno)
 			return true;
 	}
 	error_set(&c->err, GRAFT_E_USAGE, "--expect wants PASS=NUMBER, found '%s'", text);
 	return false;
+}
+
+/* A pass that is named where nothing comes from it would otherwise look like one that did nothing. */
+static graft_status check_names(Cli *c, const graft_report *r)
+{
+	static const OptionId naming[] = { OPT_explain, OPT_print_before, OPT_print_after };
+	for (size_t i = 0; i < sizeof naming / sizeof *naming; i++) {
+		const char *pass = cli_value(c, naming[i]);
+		if (pass && graft_report_applied(r, pass) < 0)
+			return error_set(&c->err, GRAFT_E_USAGE, "%s names the pass '%s', which is not one of those considered",
+			                 option_rows[naming[i]].spelling, pass);
+	}
+	return GRAFT_OK;
 }
 
 static graft_status check_expectations(Cli *c, const graft_report *r)
@@ -131,11 +148,11 @@ static graft_status write_graph(Cli *c, graft_graph *g)
 	const char *out = cli_value(c, OPT_out);
 	graft_format format;
 	graft_status status = cli_format(c, cli_value(c, OPT_to), out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
+	if (!status && cli_value(c, OPT_torch_op))
+		status = graft_graph_set_torch_op(g, cli_value(c, OPT_torch_op), &c->err);
 	if (status)
 		return status;
-	if (out)
-		return graft_graph_save(g, out, format, &c->err);
-	return graft_graph_print(g, format, cli_write, stdout, &c->err);
+	return cli_save(c, g, out, format);
 }
 
 static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
@@ -145,7 +162,9 @@ static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
 	cli_unavailable(r);
 	if (cli_has(c, OPT_explain))
 		cli_explain(r, cli_value(c, OPT_explain));
-	graft_status status = check_expectations(c, r);
+	graft_status status = check_names(c, r);
+	if (!status)
+		status = check_expectations(c, r);
 	if (status)
 		return status;
 	if (stats && strcmp(stats, "json"))
@@ -160,6 +179,15 @@ static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
 	return cli_has(c, OPT_stats) && !cli_has(c, OPT_out) ? GRAFT_OK : write_graph(c, g);
 }
 
+static graft_status run_passes(Cli *c, graft_graph *g, const graft_config *config, graft_report **r)
+{
+	if (!cli_has(c, OPT_print_before) && !cli_has(c, OPT_print_after))
+		progress_start(c, "optimising", c->files[0]);
+	graft_status status = graft_optimize(g, config, r, &c->err);
+	progress_end(c);
+	return status;
+}
+
 static graft_status optimize(Cli *c, graft_graph *g)
 {
 	graft_config *config = NULL;
@@ -168,8 +196,12 @@ static graft_status optimize(Cli *c, graft_graph *g)
 	graft_status status = cli_config(c, &config);
 	if (status)
 		return status;
+	const char *folder = cli_value(c, OPT_dump_dir);
+	if (folder && mkdir(folder, 0777) && errno != EEXIST)
+		status = error_set(&c->err, GRAFT_E_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
 	graft_config_set_hook(config, around_pass, &hook);
-	status = graft_optimize(g, config, &r, &c->err);
+	if (!status)
+		status = run_passes(c, g, config, &r);
 	if (!status)
 		status = hook.failed ? c->err.status : report(c, g, r);
 	graft_report_free(r);
@@ -182,7 +214,7 @@ int verb_opt(Cli *c)
 	graft_graph *g = NULL;
 	graft_status status = cli_kernels(c);
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+		status = cli_load(c, c->files[0], &g);
 	if (!status)
 		status = optimize(c, g);
 	graft_graph_free(g);

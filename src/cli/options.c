@@ -41,14 +41,15 @@ static bool reject(Cli *c, const char *fmt, ...)
 	int n = vsnprintf(c->err.message, sizeof c->err.message, fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof c->err.message)
-		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help %s'", c->verb);
+		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help%s%s'", *c->verb ? " " : "",
+		         c->verb);
 	return false;
 }
 
 /* One option at argv[*i]; moves *i past a value of its own. */
 static bool take_option(Cli *c, int argc, char **argv, int *i, int verb)
 {
-	const char *value, *word = argv[*i];
+	const char *value, *word = strcmp(argv[*i], "-h") ? argv[*i] : "--help";
 	OptionId id = find_option(word, &value);
 	if (id == N_OPTIONS || !(option_rows[id].verbs >> verb & 1))
 		return reject(c, "graft %s has no option '%s'", c->verb, word);

@@ -28,11 +28,13 @@ static graft_status run_repeatedly(Cli *c, graft_plan *plan)
 	if (!seconds)
 		return error_set(&c->err, GRAFT_E_NOMEM, "no memory left for %lld times", (long long)n);
 	graft_status status = GRAFT_OK;
+	progress_start(c, "running", c->files[0]);
 	for (int64_t i = 0; !status && i < n; i++) {
 		double start = now();
 		status = graft_plan_run(plan, &c->err);
 		seconds[i] = now() - start;
 	}
+	progress_end(c);
 	if (!status && cli_has(c, OPT_repeat)) {
 		qsort(seconds, (size_t)n, sizeof *seconds, by_size);
 		cli_note("%lld runs: fastest %.3f ms, median %.3f ms", (long long)n, seconds[0] * 1e3, seconds[n / 2] * 1e3);
@@ -82,7 +84,9 @@ static size_t print_notes(const graft_plan *plan, size_t from)
 static graft_status plan_and_run(Cli *c, graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs)
 {
 	graft_plan *plan = NULL;
+	progress_start(c, "planning", c->files[0]);
 	graft_status status = graft_plan_new(g, options, inputs, &plan, &c->err);
+	progress_end(c);
 	if (status)
 		return status;
 	size_t noted = print_notes(plan, 0);
@@ -115,7 +119,7 @@ int verb_run(Cli *c)
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
 	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &g, &c->err);
+		status = cli_load(c, c->files[0], &g);
 	if (!status)
 		status = cli_inputs(c, &inputs);
 	if (!status)

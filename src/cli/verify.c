@@ -42,9 +42,13 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 {
 	graft_verify_options options = { .struct_size = sizeof options };
 	graft_verify_result result;
-	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) ||
-	    cli_plan_options(c, bind, &options.run) || graft_verify(a, b, &options, inputs, &result, &c->err))
+	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) || cli_plan_options(c, bind, &options.run))
 		return c->err.status;
+	progress_start(c, "running and comparing", c->files[0]);
+	graft_status status = graft_verify(a, b, &options, inputs, &result, &c->err);
+	progress_end(c);
+	if (status)
+		return status;
 	if (result.same) {
 		printf("same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after\n", result.max_abs, result.max_rel,
 		       result.outputs, result.seconds_a, result.seconds_b);
@@ -61,9 +65,9 @@ int verb_verify(Cli *c)
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
 	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
-		status = graft_graph_load(c->ctx, c->files[0], &a, &c->err);
+		status = cli_load(c, c->files[0], &a);
 	if (!status)
-		status = c->n_files == 2 ? graft_graph_load(c->ctx, c->files[1], &b, &c->err) : optimized_copy(c, a, &b);
+		status = c->n_files == 2 ? cli_load(c, c->files[1], &b) : optimized_copy(c, a, &b);
 	if (!status)
 		status = cli_inputs(c, &inputs);
 	if (!status)

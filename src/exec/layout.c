@@ -166,9 +166,8 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 typedef struct View {
 	const Node *node;
 	const graft_tensor *x, *y;
-	uint32_t result;
 	int64_t *stride;
-	int64_t behind;
+	int64_t behind, *taken;               /* taken: how much of a split axis the results so far have */
 } View;
 
 static int64_t int_attr(const View *v, int i)
@@ -192,23 +191,15 @@ static void view_split(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	for (uint32_t i = 0; i < v->result; i++)
-		v->behind += v->node->out[i]->type.dims[axis].value * v->x->stride[axis];
-}
-
-/* An index as Python has it: from the back when negative, and not outside. */
-static int64_t clamp(int64_t i, int64_t size)
-{
-	if (i < 0)
-		i = i < -size ? 0 : i + size;
-	return i > size ? size : i;
+	v->behind = *v->taken * v->x->stride[axis];
+	*v->taken += v->y->shape[axis];
 }
 
 static void view_slice(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
 	if (v->y->shape[axis] > 1)
 		v->stride[axis] *= int_attr(v, 3);
 }
@@ -217,7 +208,22 @@ static void view_narrow(View *v)
 {
 	uint32_t axis = axis_attr(v, 0);
 	same_strides(v);
-	v->behind = clamp(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+}
+
+static void view_select(View *v)
+{
+	uint32_t axis = axis_attr(v, 0), to = 0;
+	for (uint32_t i = 0; i < (uint32_t)v->x->rank; i++)
+		if (i != axis)
+			v->stride[to++] = v->x->stride[i];
+	v->behind = slice_end(int_attr(v, 1), v->x->shape[axis]) * v->x->stride[axis];
+}
+
+static bool view_contiguous(View *v)
+{
+	same_strides(v);
+	return tensor_dense(v->x);
 }
 
 static void view_transpose(View *v)
@@ -292,27 +298,30 @@ static bool view_reshape(View *v)
 static bool view_strides(View *v)
 {
 	switch (op_code(v->node->op)) {
+	case OP_alias: same_strides(v); return true;
 	case OP_split: view_split(v); return true;
 	case OP_slice: view_slice(v); return true;
 	case OP_narrow: view_narrow(v); return true;
+	case OP_select: view_select(v); return true;
 	case OP_transpose: view_transpose(v); return true;
 	case OP_permute: view_permute(v); return true;
 	case OP_expand: view_expand(v); return true;
 	case OP_unsqueeze: view_unsqueeze(v); return true;
 	case OP_squeeze: view_squeeze(v); return true;
 	case OP_reshape: return view_reshape(v);
+	case OP_contiguous: return view_contiguous(v);
 	default: assert(false && "a row of ops.def with effect VIEW needs its strides here"); return false;
 	}
 }
 
-static bool layout_view(graft_plan *p, const Node *n, uint32_t result)
+static bool layout_view(graft_plan *p, const Node *n, uint32_t result, int64_t *taken)
 {
 	const Value *y = n->out[result];
 	size_t size;
 	graft_tensor t = tensor_of(p, y->name, &y->type, &size);
 	Slot x = p->slots[p->slot_of[n->in[0].value->id]];
 	int64_t *stride = NEW_ARRAY(&p->arena, (size_t)t.rank, int64_t);
-	View v = { n, &x.tensor, &t, result, stride, 0 };
+	View v = { n, &x.tensor, &t, stride, 0, taken };
 	if (size && !view_strides(&v))
 		return false;
 	if (size)
@@ -343,9 +352,10 @@ bool layout_node(graft_plan *p, const Node *n)
 		for (uint32_t i = 0; i < n->n_out; i++)
 			p->slot_of[n->out[i]->id] = slot_dense(p, n->out[i]->name, &n->out[i]->type);
 	} else {
+		int64_t taken = 0;
 		computes = false;
 		for (uint32_t i = 0; i < n->n_out; i++)
-			computes |= !layout_view(p, n, i);
+			computes |= !layout_view(p, n, i, &taken);
 		if (computes)
 			p->slot_of[n->out[0]->id] = slot_dense(p, n->out[0]->name, &n->out[0]->type);
 	}

@@ -3,7 +3,8 @@
  *
  * What they are like follows from what the graph does with them, so that values keep the size of 1 through any depth:
  *
- *   ids of an embedding     0 ... rows of its table - 1 (the smallest, of several)
+ *   ids                     0 ... size of the axis they choose from - 1 (the smallest, of several)
+ *   ends of groups of rows  rising, in equal steps, to the number of rows
  *   other integers          0 ... 7, bools 0 or 1
  *   matrices                variance 1 / length of the sums they are in
  *   biases                  variance 1 / 100
@@ -19,7 +20,8 @@ enum { SMALL_INTEGERS = 8 };
 /* ---- what they are for ------------------------------------------------------------------------------------- */
 
 struct Purpose {
-	int64_t ids;                          /* rows of the smallest table they choose from; 0: none */
+	int64_t ids;                          /* size of the smallest axis they choose from; 0: none */
+	int64_t ends;                         /* rows that they cut into groups; 0: none */
 	int64_t fan_in;                       /* length of the sums; 0: in none */
 	bool bias;
 };
@@ -28,6 +30,8 @@ static void join(Purpose *to, Purpose from)
 {
 	if (from.ids && (!to->ids || from.ids < to->ids))
 		to->ids = from.ids;
+	if (from.ends && (!to->ends || from.ends < to->ends))
+		to->ends = from.ends;
 	if (from.fan_in > to->fan_in)
 		to->fan_in = from.fan_in;
 	to->bias |= from.bias;
@@ -37,6 +41,13 @@ static int64_t size_from_end(const Value *v, uint32_t back)
 {
 	uint32_t rank = v->type.rank;
 	return rank ? v->type.dims[rank < back ? 0 : rank - back].value : 1;
+}
+
+/* The size of the axis of operand 0 that attribute 0 names; of a 0-d one, 1. */
+static int64_t size_at_axis(const Node *n)
+{
+	const Type *x = &n->in[0].value->type;
+	return x->rank ? x->dims[axis_of(node_attr(n, 0), x->rank)].value : 1;
 }
 
 /* What one node makes of its operand i; through views, casts and copies it is what their results are for. */
@@ -55,6 +66,19 @@ static Purpose use_purpose(const Purpose *of, const Node *n, uint32_t i)
 		return p;
 	case OP_matmul:
 		p.fan_in = i == 1 ? size_from_end(v, 2) : 0;
+		return p;
+	case OP_grouped_matmul:
+		p.fan_in = i == 1 ? size_from_end(v, 2) : 0;
+		p.ends = i == 2 ? n->in[0].value->type.dims[0].value : 0;
+		return p;
+	case OP_gather: case OP_scatter: case OP_index_select: case OP_index_add:
+		p.ids = i == 1 ? size_at_axis(n) : 0;
+		return p;
+	case OP_index:
+		p.ids = i >= 1 ? n->in[0].value->type.dims[i - 1].value : 0;
+		return p;
+	case OP_index_put:
+		p.ids = i >= 2 ? n->in[0].value->type.dims[i - 2].value : 0;
 		return p;
 	default:
 		break;
@@ -98,6 +122,8 @@ typedef struct Fill {
 	const graft_tensor *t;
 	uint64_t key;
 	uint64_t bound;                       /* integers: below this */
+	int64_t ends;                         /* integers: rising to this; 0: no */
+	int64_t n;
 	double offset, scale;                 /* floats: offset + scale * u, u in (-1, 1) */
 } Fill;
 
@@ -125,7 +151,8 @@ static void fill_range(void *arg, int64_t begin, int64_t end)
 		char *to = (char *)f->t->data + (size_t)i * each;
 		if (f->bound) {
 			for (int64_t k = 0; k < n; k++)
-				whole[k] = (int64_t)((number(f, i + k) >> 32) * f->bound >> 32);
+				whole[k] = f->ends ? f->ends / f->n * (i + k + 1) + f->ends % f->n * (i + k + 1) / f->n
+				                   : (int64_t)((number(f, i + k) >> 32) * f->bound >> 32);
 			store_i64(f->t->dtype, to, 1, whole, n);
 		} else {
 			for (int64_t k = 0; k < n; k++)
@@ -163,7 +190,7 @@ static void choose_floats(Fill *f, const Value *v, Purpose p)
 void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Purpose *purposes)
 {
 	Purpose purpose = purposes[v->id];
-	Fill f = { .t = t, .key = mix(p->spec.options.seed ^ mix(hash_name(v->name))) };
+	Fill f = { .t = t, .ends = purpose.ends, .n = tensor_size(t), .key = mix(p->spec.options.seed ^ mix(hash_name(v->name))) };
 	if (t->dtype == GRAFT_DTYPE_bool)
 		f.bound = 2;
 	else if (!dtype_is_float((graft_dtype)t->dtype))

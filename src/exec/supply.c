@@ -1,4 +1,4 @@
-/* supply.c - data for inputs and params: what the caller gives, then the graph's weights file, then random numbers.
+/* supply.c - data for inputs and params: what the caller gives, then the graph's weights file or document, then random numbers.
  *
  * Tensors are borrowed, never copied; random ones are the plan's, or those of the plan that this one is to be like.
  */
@@ -72,9 +72,19 @@ static void load_weights(graft_plan *p, const Graph *g)
 static const graft_tensor *find(const graft_plan *p, const Value *v)
 {
 	const graft_tensor *t = p->spec.inputs ? graft_tensors_get(p->spec.inputs, v->name) : NULL;
+	if (!t && p->spec.inputs && v->path)
+		t = graft_tensors_get(p->spec.inputs, v->path);
 	if (!t && p->weights && v->kind == VALUE_PARAM)
 		t = graft_tensors_get(p->weights, v->name);
-	return t;
+	return t ? t : v->data;
+}
+
+static bool is_path(const Graph *g, const char *name)
+{
+	for (uint32_t i = 0; i < g->n_params; i++)
+		if (g->params[i]->path && !strcmp(g->params[i]->path, name))
+			return true;
+	return false;
 }
 
 /* A name that was mistyped would else be filled by random and never be missed. */
@@ -83,7 +93,7 @@ static void note_strangers(graft_plan *p, const Graph *g)
 	const char *name;
 	for (size_t i = 0; p->spec.inputs && graft_tensors_at(p->spec.inputs, i, &name); i++) {
 		const Value *v = value_find(g, name, strlen(name));
-		if (!v || (v->kind != VALUE_INPUT && v->kind != VALUE_PARAM))
+		if ((!v || (v->kind != VALUE_INPUT && v->kind != VALUE_PARAM)) && !is_path(g, name))
 			plan_note(p, "'%s' is given, but the graph has no input or param of that name", name);
 	}
 }

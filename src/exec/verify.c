@@ -29,6 +29,15 @@ static double run_once(Job *job, graft_plan *p)
 	return (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
 }
 
+enum { REPEATED_BELOW = 5 };                  /* seconds */
+
+/* The first run touches memory for the first time, so the time of a second one says more, where it does not take long. */
+static double run_timed(Job *job, graft_plan *p)
+{
+	double first = run_once(job, p);
+	return first < REPEATED_BELOW ? fmin(first, run_once(job, p)) : first;
+}
+
 static Difference difference(const Pair *v, const graft_tensor *a, const graft_tensor *b)
 {
 	return tensors_compare(a, b, v->rtol, v->atol);
@@ -160,8 +169,8 @@ static void verify_body(Job *job, void *arg)
 	spec.like = v.pa;
 	v.pb = plan_make(job, v.b, &spec);
 	check_outputs(&v);
-	args->out.seconds_a = run_once(job, v.pa);
-	args->out.seconds_b = run_once(job, v.pb);
+	args->out.seconds_a = run_timed(job, v.pa);
+	args->out.seconds_b = run_timed(job, v.pb);
 	compare_outputs(&v);
 	graft_error err;
 	if (!args->out.same && guarded(context_allocator(v.pa->ctx), look_closer, &v, &err) &&

@@ -1,5 +1,5 @@
 /* graph_io.c - graphs from and to files: which format a text is in, and the public functions that load and save. */
-#include "io.h"
+#include "torch.h"
 #include <string.h>
 
 /* ---- loading ---- */
@@ -12,13 +12,19 @@ static const char *first_letter(const char *text, size_t size)
 	return p < end ? p : NULL;
 }
 
-static Graph *parse(Job *job, graft_context *ctx, const char *text, size_t size, const char *name)
+/* `file` is the arena of the text, which a graph that needs the text takes over. */
+static Graph *parse(Job *job, graft_context *ctx, Bytes text, Arena *file, const char *name)
 {
-	const char *first = first_letter(text, size);
+	const char *first = first_letter(text.data, text.size);
 	if (!first)
-		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL, 
-		        "the text is empty; wanted a graph, as JSON or in the notation");
-	Graph *g = (*first == '{' ? graph_parse_json : graph_parse_text)(job, ctx, text, size, name);
+		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL, "the text is empty; wanted a graph, as JSON or in the notation");
+	Graph *g;
+	if (zip_is(text.data, text.size) || (*first == '{' && torch_is_json(text.data, text.size)))
+		g = torch_load(job, ctx, text, file, name);
+	else if (*first == '{')
+		g = graph_parse_json(job, ctx, text.data, text.size, name);
+	else
+		g = graph_parse_text(job, ctx, text.data, text.size, name);
 	g->checked = g->next_id;              /* each node was checked against its shape rule when it was made */
 	graph_verify(g);
 	return g;
@@ -32,16 +38,25 @@ typedef struct LoadArgs {
 	Graph *g;
 } LoadArgs;
 
+static void free_arena(void *arena)
+{
+	arena_free(arena);
+}
+
 static void load_body(Job *job, void *arg)
 {
 	LoadArgs *a = arg;
+	Arena *file = NEW(&job->scratch, Arena);
+	arena_init(file, job->scratch.mem, job);
+	arena_undo(&job->scratch, free_arena, file);
+	Bytes text = { a->text, a->size };
 	if (a->path) {
-		Bytes bytes = file_read(&job->scratch, a->path);
-		a->text = bytes.data;
-		a->size = bytes.size;
+		text = file_read(file, a->path);
 		a->name = strcmp(a->path, "-") ? a->path : "<stdin>";
+	} else if (zip_is(text.data, text.size) || torch_is_json(text.data, text.size)) {
+		text.data = arena_copy(file, text.data, text.size);
 	}
-	Graph *g = parse(job, a->ctx, a->text, a->size, a->name);
+	Graph *g = parse(job, a->ctx, text, file, a->name);
 	g->file = a->path && strcmp(a->path, "-") ? arena_strdup(&g->arena, a->path) : NULL;
 	a->g = graph_release(g);
 }
@@ -68,7 +83,7 @@ graft_status graft_graph_parse(graft_context *ctx, const char *text, size_t size
 /* ---- saving ---- */
 
 static const struct { const char *ending; graft_format format; } endings[] = {
-	{ ".json", GRAFT_FORMAT_JSON }, { ".graft", GRAFT_FORMAT_TEXT }, { ".dot", GRAFT_FORMAT_DOT },
+	{ ".json", GRAFT_FORMAT_JSON }, { ".graft", GRAFT_FORMAT_TEXT }, { ".dot", GRAFT_FORMAT_DOT }, { ".pt2", GRAFT_FORMAT_PT2 },
 };
 
 static graft_format format_of(Job *job, const char *path)
@@ -79,8 +94,7 @@ static graft_format format_of(Job *job, const char *path)
 		if (n > m && !strcmp(path + n - m, endings[i].ending))
 			return endings[i].format;
 	}
-	fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .json, .graft or .dot, or a format "
-	     "by name", path);
+	fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .json, .graft, .dot or .pt2, or a format by name", path);
 }
 
 typedef struct Sink { void (*write)(struct Sink *, const char *text, size_t size); Job *job; FileOut *file;
@@ -105,6 +119,12 @@ static void flush(void *sink, Text *t)
 	t->size = 0;
 }
 
+static void pass_on(void *sink, const char *text, size_t size)
+{
+	Sink *s = sink;
+	s->write(s, text, size);
+}
+
 static void print(Job *job, Graph *g, graft_format format, Sink *s)
 {
 	Text t = { .arena = &job->scratch };
@@ -112,6 +132,12 @@ static void print(Job *job, Graph *g, graft_format format, Sink *s)
 	case GRAFT_FORMAT_JSON: graph_print_json_to(g, &t, flush, s); return;
 	case GRAFT_FORMAT_TEXT: graph_print(g, &t); break;
 	case GRAFT_FORMAT_DOT: graph_print_dot(g, &t); break;
+	case GRAFT_FORMAT_PT2JSON: torch_write_json(job, g, pass_on, s); return;
+	case GRAFT_FORMAT_PT2:
+		if (!s->file)
+			fail(job, GRAFT_E_USAGE, "an archive is written to a file; name one with the ending .pt2");
+		torch_write_archive(job, g, s->file);
+		return;
 	default: fail(job, GRAFT_E_USAGE, "%d is not a format to print in", (int)format);
 	}
 	flush(s, &t);
@@ -137,6 +163,21 @@ static void save_body(Job *job, void *arg)
 	print(job, a->g, a->format, &s);
 	if (a->path)
 		file_commit(s.file);
+}
+
+typedef struct TorchOpArgs { Graph *g; const char *name; } TorchOpArgs;
+
+static void torch_op_body(Job *job, void *arg)
+{
+	TorchOpArgs *a = arg;
+	graph_enter(a->g, job);
+	a->g->torch_op = torch_op_target(a->g, a->name);
+}
+
+graft_status graft_graph_set_torch_op(graft_graph *g, const char *name, graft_error *err)
+{
+	TorchOpArgs a = { &g->g, name };
+	return guarded(context_allocator(g->g.ctx), torch_op_body, &a, err);
 }
 
 graft_status graft_graph_save(graft_graph *g, const char *path, graft_format format, graft_error *err)

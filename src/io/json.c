@@ -26,12 +26,16 @@ const char *json_skip_space(const JsonText *t, const char *p)
 	return p;
 }
 
+/* The quote that ends it is the first with an even number of backslashes before it. */
 const char *json_skip_string(const char *p)
 {
-	for (p++; *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p + 1;
+	for (const char *quote = p;;) {
+		const char *slash = quote = rawmemchr(quote + 1, '"');
+		while (slash[-1] == '\\')
+			slash--;
+		if ((quote - slash) % 2 == 0)
+			return quote + 1;
+	}
 }
 
 static bool in_number(char c)
@@ -184,6 +188,66 @@ Json json_walk_open(JsonWalk *w)
 	w->tree = make_tree(w->here.text, w->here.at);
 	w->next = set_places(w->here.text, w->tree, w->here.at);
 	return (Json){ w->here.text, w->here.at, w->tree };
+}
+
+/* ---- reading in place ---- */
+
+JsonList json_list(Json container, JsonKind kind)
+{
+	want(container, kind);
+	return (JsonList){ .here = { container.text, container.at, NULL }, .next = container.at + 1, .close = kind == JSON_OBJECT ? '}' : ']' };
+}
+
+bool json_more(JsonList *l)
+{
+	const JsonText *t = l->here.text;
+	const char *p = json_skip_space(t, l->next ? l->next : json_skip_value(t, l->here.at));
+	if (*p == l->close)
+		return false;
+	if (*p == ',')
+		p = json_skip_space(t, p + 1);
+	if (l->close == '}') {
+		const char *end = json_skip_string(p);
+		l->key = p + 1;
+		l->key_size = (size_t)(end - p) - 2;
+		p = json_skip_space(t, json_skip_space(t, end) + 1);
+	}
+	l->here.at = p;
+	l->next = NULL;
+	return true;
+}
+
+bool json_key_is(const JsonList *l, const char *key)
+{
+	return l->key_size == strlen(key) && !memcmp(l->key, key, l->key_size);
+}
+
+Json json_member(Json object, const char *key)
+{
+	for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);)
+		if (json_key_is(&l, key))
+			return l.here;
+	return (Json){ object.text, NULL, NULL };
+}
+
+Json json_member_need(Json object, const char *key)
+{
+	Json m = json_member(object, key);
+	if (!json_there(m))
+		json_fail(object, object.text->wrong, "the key \"%s\" is missing", key);
+	return m;
+}
+
+const char *json_text(Arena *a, Json string, size_t *n)
+{
+	want(string, JSON_STRING);
+	const char *s = string.at + 1;
+	*n = (size_t)(json_skip_string(string.at) - string.at) - 2;
+	if (memchr(s, '\\', *n)) {
+		s = json_string(json_open(a, string));
+		*n = strlen(s);
+	}
+	return s;
 }
 
 /* ---- reading ---- */

@@ -105,18 +105,25 @@ static Chunk *chunk_new(Arena *a, size_t size)
 	return c;
 }
 
-void *arena_alloc(Arena *a, size_t size)
+/* size bytes that start at a multiple of `align`, a power of two up to ALIGN. */
+static void *take(Arena *a, size_t size, size_t align)
 {
 	assert(a->job && "an arena allocates only while a job runs");
 	if (size > PTRDIFF_MAX - 2 * HEADER)
 		out_of_memory(a, size);
-	size = aligned(size ? size : 1);
 	Chunk *c = a->top;
-	if (!c || c->size - c->used < size)
+	size_t at = c ? (c->used + align - 1) & ~(align - 1) : 0;
+	if (!c || at > c->size || c->size - at < size) {
 		c = chunk_new(a, size);
-	void *p = (char *)c + c->used;
-	c->used += size;
-	return memset(p, 0, size);
+		at = c->used;
+	}
+	c->used = at + size;
+	return memset((char *)c + at, 0, size);
+}
+
+void *arena_alloc(Arena *a, size_t size)
+{
+	return take(a, size ? size : 1, ALIGN);
 }
 
 void *arena_array(Arena *a, size_t n, size_t size)
@@ -135,7 +142,7 @@ void *arena_copy(Arena *a, const void *p, size_t size)
 
 char *arena_strndup(Arena *a, const char *s, size_t n)
 {
-	char *copy = arena_alloc(a, n + 1);
+	char *copy = take(a, n + 1, 1);
 	if (n)
 		memcpy(copy, s, n);
 	return copy;
@@ -182,7 +189,7 @@ void arena_undo(Arena *a, void (*fn)(void *), void *ptr)
 	Job *job = a->job;
 	Chunk *c = a->top;
 	Pending p = { a, NULL };
-	if (c && c->size - c->used >= aligned(sizeof(Undo))) {
+	if (c && c->size - c->used >= sizeof(Undo) + ALIGN) {
 		make_undo(job, &p);
 	} else {
 		Job inner = { .err = job->err };

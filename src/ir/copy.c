@@ -55,7 +55,10 @@ static Attr copy_attr(Copy *c, Attr a)
 static Value *copy_outer(Copy *c, const Value *v)
 {
 	Value *(*make)(Graph *, const char *, size_t, Type) = v->kind == VALUE_PARAM ? value_param : value_input;
-	return c->value[v->id] = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type, &c->to->arena));
+	Value *made = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type, &c->to->arena));
+	made->data = v->data;
+	made->path = v->path;
+	return c->value[v->id] = made;
 }
 
 static Value *copy_operand(Copy *c, const Value *v)
@@ -107,8 +110,8 @@ static void copy_node(Copy *c, const Node *n)
 	for (uint32_t i = 0; i < n->n_out; i++)
 		c->value[n->out[i]->id] = made->out[i];
 	copy_origin(c, n, made);
-	made->source = n->source ? arena_strndup(&c->to->arena, n->source, n->source_size) : NULL;
-	made->source_size = n->source_size;
+	made->source = n->source;
+	made->place = n->place;
 }
 
 static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
@@ -116,8 +119,11 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 	Graph *to = graph_new(job, g->ctx, g->name);
 	Copy c = { .to = to, .scratch = &job->scratch, .value = NEW_ARRAY(&job->scratch, g->next_value, Value *),
 	           .bindings = bindings };
+	if (g->document)
+		graph_hold(to, g->document);
 	to->weights = copy_text(&c, g->weights);
 	to->file = copy_text(&c, g->file);
+	to->torch_op = copy_text(&c, g->torch_op);
 	for (const Symbol *s = bindings ? NULL : g->symbols; s; s = s->next)
 		symbol_add(to, s->name, strlen(s->name), s->min, s->max);
 	return c;

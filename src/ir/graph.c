@@ -146,6 +146,23 @@ void graph_free(Graph *g)
 	arena_free(&a);
 }
 
+static void drop(void *document)
+{
+	Document *d = document;
+	if (__atomic_sub_fetch(&d->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	Arena a = d->arena;
+	arena_free(&a);
+}
+
+void graph_hold(Graph *g, Document *d)
+{
+	assert(!g->document);
+	__atomic_add_fetch(&d->holders, 1, __ATOMIC_RELAXED);
+	arena_undo(&g->arena, drop, d);
+	g->document = d;
+}
+
 typedef struct Visit { Graph *g; Job *before; } Visit;
 
 static void leave(void *visit)
@@ -458,12 +475,15 @@ Node *node_new(Graph *g, const NodeSpec *s)
 		set_unknown_attrs(g, n, s);
 	else
 		set_known_attrs(g, n, s->attr);
-	Type *types = NEW_ARRAY(&g->arena, s->n_out, Type);
+	Arena *scratch = &graph_job(g)->scratch;
+	Mark mark = arena_mark(scratch);
+	Type *types = NEW_ARRAY(scratch, s->n_out, Type);
 	node_types(g, n, s, types);
 	n->n_out = s->n_out;
 	n->out = NEW_ARRAY(&g->arena, s->n_out, Value *);
 	for (uint32_t i = 0; i < s->n_out; i++)
 		n->out[i] = result_new(g, n, i, s->out_names ? s->out_names[i] : NULL, types[i]);
+	arena_release(scratch, mark);
 	for (uint32_t i = 0; i < s->n_in; i++)
 		use_link(&n->in[i], s->in[i]);
 	n->id = g->next_id++;
@@ -494,8 +514,11 @@ uint32_t graph_mark(Graph *g)
 
 bool node_writes(const Node *n)
 {
-	size_t len = strlen(n->name);
-	return n->op->effect == WRITES || (op_code(n->op) == OP_unknown && len && n->name[len - 1] == '_');
+	if (op_code(n->op) != OP_unknown)
+		return n->op->effect == WRITES;
+	const char *overload = strrchr(n->name, '.');
+	size_t len = strlen(n->name), base = overload ? (size_t)(overload - n->name) : 0;
+	return (len && n->name[len - 1] == '_') || (base && n->name[base - 1] == '_');
 }
 
 const Attr *node_attr_named(const Node *n, const char *name)

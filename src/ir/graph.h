@@ -15,6 +15,7 @@
 #ifndef GRAFT_GRAPH_H
 #define GRAFT_GRAPH_H
 
+#include <assert.h>
 #include "ops.h"
 
 typedef struct Value Value;
@@ -50,11 +51,31 @@ struct Value {
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
 	Node *def;
 	Use *uses;
+	const graft_tensor *data;             /* PARAM: what the graph's document holds for it; NULL: nothing */
+	const char *path;                     /* PARAM: its name in the model that was exported ("layers.0.norm.weight"); NULL: none */
 	Attr literal;                         /* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
 };
 
 /* Names of the source nodes a node came from, in source order. */
 typedef struct Origin { const char **names; uint32_t n; } Origin;
+
+/* A node of an imported document as it stands there. It may have become several nodes here (an op that works in place is two), and those
+ * of a sub-graph that was inlined share the node that held it. Such a group is written back as one text when nothing in it has changed.
+ * Lives in the document, so it names nothing of one graph. */
+typedef struct SourceNode {
+	const char *text;
+	size_t size;
+	uint32_t index;                       /* of those at the same level, in the document's order */
+	uint32_t n_nodes;                     /* live nodes it became, those of its sub-graph included */
+	const struct SourceNode *outer;           /* the node whose sub-graph it is in; NULL: none */
+	const void *inlined;                  /* what its reader has to know of its sub-graph, when that was inlined; else NULL */
+} SourceNode;
+
+/* What graphs were imported from: read only, and shared by a graph and its copies. It begins the struct of whoever reads such documents. */
+typedef struct Document {
+	Arena arena;                          /* holds everything of it, itself included */
+	uint32_t holders;
+} Document;
 
 struct Node {
 	const Op *op;
@@ -72,8 +93,8 @@ struct Node {
 	Origin origin;
 	Value *held;                          /* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
 	Node *prev, *next;                    /* all live nodes, in order */
-	const char *source;                   /* imported graphs: the node's source text; else NULL */
-	size_t source_size;
+	const SourceNode *source;                 /* imported graphs: what it came from; else NULL */
+	const char *const *place;             /* with source: per operand, then per result, where its name stands in source->text; NULL: nowhere */
 };
 
 typedef struct Output { const char *name; Use use; } Output;
@@ -98,6 +119,8 @@ struct Graph {
 	struct NameTable *names;              /* value by name */
 	struct OutputTable *output_names;     /* output by name */
 	struct PolyTable *polys;
+	Document *document;                   /* what it was imported from; NULL: nothing, or something that need not be kept */
+	const char *torch_op;                 /* target that fused norms get in a torch.export file; NULL: our own */
 	uint32_t rewrites;                    /* counts changes; a refused match must leave it as it was */
 };
 struct graft_graph { Graph g; };              /* the public handle is the Graph itself */
@@ -112,6 +135,9 @@ Graph *graph_new(Job *job, graft_context *ctx, const char *name);
 Graph *graph_release(Graph *g);
 void graph_free(Graph *g);
 void graph_enter(Graph *g, Job *job);         /* g's failures go to job until the job ends */
+
+/* The document is kept until the last graph that holds it is freed. */
+void graph_hold(Graph *g, Document *d);
 
 /* Values. A name must be new (fails with GRAFT_E_GRAPH); it is copied. */
 Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: none */
@@ -166,10 +192,16 @@ typedef enum Move { MOVE_OK, MOVE_CYCLE, MOVE_HAZARD } Move;
 Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands, uint32_t n_operands,
                     const Node **culprit);
 
-bool node_writes(const Node *n);              /* effect WRITES, or an unknown op whose name ends in '_' (torch's convention) */
+/* Effect WRITES, or an unknown op whose name, or what stands in front of its last '.', ends in '_' (torch's convention). */
+bool node_writes(const Node *n);
 
 /* Attributes of known ops, by place in the row. */
-static inline const Attr *node_attr(const Node *n, int i) { return &n->attr[i]; }
+static inline const Attr *node_attr(const Node *n, int i)
+{
+	assert(i >= 0 && (uint32_t)i < n->n_attr);
+	return &n->attr[i];
+}
+
 const Attr *node_attr_named(const Node *n, const char *name);     /* known or unknown op; NULL: none */
 /* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
 uint32_t axis_of(const Attr *a, uint32_t rank);
@@ -186,6 +218,10 @@ void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
 /* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
 const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
+/* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind (tensors, 0-d tensors,
+ * literals), where the weaker counts only if it raises the category. */
+graft_dtype dtype_wider(graft_dtype a, graft_dtype b);
+graft_dtype dtype_over(graft_dtype strong, graft_dtype weak);
 bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 
 /* Whole-graph checks and copies. */

@@ -50,6 +50,8 @@ static Token want_name(Parser *p, const char *wanted)
 	Token t = p->lex.tok;
 	if (!is_text(&t))
 		lex_fail_wanted(&p->lex, wanted);
+	if (!t.n)
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a name must not be empty; wanted %s", wanted);
 	p->place = t;
 	lex_next(&p->lex);
 	return t;
@@ -74,8 +76,6 @@ static Token new_value_name(Parser *p, const Token *t)
 	if (is_literal_word(t))
 		lex_fail(l, t, GRAFT_E_SYNTAX, "%.*s is a literal; a value of that name is written \"%.*s\"", (int)t->n, t->s,
 		         (int)t->n, t->s);
-	if (t->n == 0)
-		lex_fail(l, t, GRAFT_E_GRAPH, "the name of a value is empty");
 	if (value_find(p->g, t->s, t->n))
 		lex_fail(l, t, GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own", shown(p, t));
 	return *t;
@@ -457,8 +457,6 @@ static void parse_origin(Parser *p)
 static const Op *find_op(const Parser *p, const Token *name)
 {
 	const Op *op = op_find(name->s, name->n);
-	if (name->n == 0)
-		lex_fail(&p->lex, name, GRAFT_E_GRAPH, "the name of an op is empty");
 	for (uint32_t i = 0; !op && i < p->n_out; i++)
 		if (p->types[i].dtype == GRAFT_DTYPE_COUNT)
 			lex_fail(&p->lex, name, GRAFT_E_GRAPH,
@@ -496,6 +494,8 @@ static void parse_weights(Parser *p)
 	const Token t = p->lex.tok;
 	if (t.kind != TOK_STRING)
 		lex_fail_wanted(&p->lex, "the name of a file in quotes after 'weights'");
+	if (!t.n)
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "the name of the weights' file is empty");
 	if (p->g->weights)
 		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a graph has one file of weights, and this is a second 'weights' line");
 	p->g->weights = token_text(&p->g->arena, &t);
@@ -553,8 +553,6 @@ static void parse_output(Parser *p)
 		value = want_name(p, "the name of a value after '='");
 	if (is_literal_word(&value))
 		lex_fail(&p->lex, &value, GRAFT_E_GRAPH, "an output must be a value, and %.*s is a literal", (int)value.n, value.s);
-	if (name.n == 0)
-		lex_fail(&p->lex, &name, GRAFT_E_GRAPH, "the name of an output is empty");
 	Value *v = defined_value(p, &value);
 	p->place = name;
 	graph_output(p->g, token_text(p->arena, &name), v);

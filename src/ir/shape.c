@@ -20,14 +20,15 @@ void infer_fail(const Infer *i, const char *fmt, ...)
 
 static Arena *scratch(const Infer *i) { return &graph_job(i->g)->scratch; }
 
-/* The k-th of "x, w?"; of "xs..." every one is xs[k]. */
+/* The k-th of "x, w?"; in "x, ids..." those from the second on are ids[0], ids[1], ... */
 const char *operand_name(const Infer *i, uint32_t k)
 {
 	const char *s = i->node->op->operands, *comma;
-	for (uint32_t n = 0; n < k && (comma = strchr(s, ',')); n++)
+	uint32_t before = 0;
+	for (; before < k && (comma = strchr(s, ',')); before++)
 		s = comma + 2;
 	size_t n = strcspn(s, ",?.");
-	return s[n] == '.' ? arena_printf(scratch(i), "%.*s[%u]", (int)n, s, k) : arena_strndup(scratch(i), s, n);
+	return s[n] == '.' ? arena_printf(scratch(i), "%.*s[%u]", (int)n, s, k - before) : arena_strndup(scratch(i), s, n);
 }
 
 const char *operand_text(const Infer *i, uint32_t k)
@@ -151,41 +152,22 @@ uint32_t need_axis(const Infer *i, const char *name, int64_t axis, uint32_t rank
 
 /* ---- promotion -------------------------------------------------------------------------------------------- */
 
-static int category(graft_dtype d) { return dtype_is_float(d) ? 2 : d != GRAFT_DTYPE_bool; }
-
-/* Of two dtypes, GRAFT_DTYPE_COUNT being none. */
-static graft_dtype wider(graft_dtype a, graft_dtype b)
-{
-	if (a == GRAFT_DTYPE_COUNT || b == GRAFT_DTYPE_COUNT || a == b)
-		return a == GRAFT_DTYPE_COUNT ? b : a;
-	if (category(a) != category(b))
-		return category(a) > category(b) ? a : b;
-	size_t na = graft_dtype_size(a), nb = graft_dtype_size(b);
-	if (na != nb)
-		return na > nb ? a : b;
-	return dtype_is_float(a) ? GRAFT_DTYPE_f32 : GRAFT_DTYPE_i16;         /* f16 with bf16; u8 with i8 */
-}
-
-/* A weaker kind of operand counts only where it raises the category. */
-static graft_dtype over(graft_dtype strong, graft_dtype weak)
-{
-	if (strong == GRAFT_DTYPE_COUNT || weak == GRAFT_DTYPE_COUNT)
-		return strong == GRAFT_DTYPE_COUNT ? weak : strong;
-	return category(weak) > category(strong) ? weak : strong;
-}
-
-graft_dtype promoted(const Infer *i)
+static graft_dtype promoted_from(const Infer *i, uint32_t first)
 {
 	/* of tensors, 0-d tensors, literals */
 	graft_dtype of[3] = { GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT, GRAFT_DTYPE_COUNT };
-	for (uint32_t k = 0; k < i->node->n_in; k++) {
+	for (uint32_t k = first; k < i->node->n_in; k++) {
+		if (!given(i, k))
+			continue;
 		const Type *t = &i->node->in[k].value->type;
 		graft_dtype d = is_literal(i, k) && t->dtype == GRAFT_DTYPE_f64 ? GRAFT_DTYPE_f32 : t->dtype;
 		graft_dtype *kind = &of[is_literal(i, k) ? 2 : t->rank == 0];
-		*kind = wider(*kind, d);
+		*kind = dtype_wider(*kind, d);
 	}
-	return over(of[0], over(of[1], of[2]));
+	return dtype_over(of[0], dtype_over(of[1], of[2]));
 }
+
+graft_dtype promoted(const Infer *i) { return promoted_from(i, 0); }
 
 /* ---- broadcasting ----------------------------------------------------------------------------------------- */
 
@@ -244,18 +226,24 @@ static bool shape_is(Shape s, const Dim *dims, uint32_t rank)
 static void give_broadcast(const Infer *i, graft_dtype dtype)
 {
 	Dim out[GRAFT_MAX_RANK];
-	Shape a = shape_of(i, 0), b = shape_of(i, 1);
-	uint32_t rank = broadcast(i, a, b, out);
-	if (shape_is(a, out, rank))
-		give(i, 0, dtype, rank, a.dims);
-	else
-		give(i, 0, dtype, rank, shape_is(b, out, rank) ? b.dims : dims_copy(i, out, rank));
+	const Dim *dims = NULL;
+	uint32_t rank = shape_of(i, 0).rank;
+	for (uint32_t k = 0; k < rank; k++)
+		out[k] = shape_of(i, 0).dims[k];
+	for (uint32_t k = 1; k < i->node->n_in; k++)
+		if (given(i, k))
+			rank = broadcast(i, (Shape){ out, rank, 0 }, shape_of(i, k), out);
+	for (uint32_t k = 0; k < i->node->n_in && !dims; k++)
+		if (given(i, k) && shape_is(shape_of(i, k), out, rank))
+			dims = shape_of(i, k).dims;
+	give(i, 0, dtype, rank, dims ? dims : dims_copy(i, out, rank));
 }
 
 static void need_numbers(const Infer *i)
 {
 	for (uint32_t k = 0; k < i->node->n_in; k++)
-		refuse_f8(i, k);
+		if (given(i, k))
+			refuse_f8(i, k);
 	if (is_literal(i, 0) && is_literal(i, 1))
 		infer_fail(i, "both operands are literals, but one must be a tensor");
 }
@@ -297,10 +285,82 @@ void infer_unary_float(Infer *i)
 	give_like(i, 0, dtype_is_float(x->dtype) ? x->dtype : GRAFT_DTYPE_f32, x);
 }
 
-/* clone moves anything; neg and square compute. */
+static void need_integers(const Infer *i, uint32_t k)
+{
+	if (dtype_is_float(i->node->in[k].value->type.dtype))
+		infer_fail(i, "%s, but must be an integer or a bool: floats have no bits to combine", operand_text(i, k));
+}
+
+void infer_bitwise(Infer *i)
+{
+	need_numbers(i);
+	need_integers(i, 0);
+	need_integers(i, 1);
+	give_broadcast(i, promoted(i));
+}
+
+void infer_bitwise_not(Infer *i)
+{
+	const Type *x = number(i, 0);
+	need_integers(i, 0);
+	give_like(i, 0, x->dtype, x);
+}
+
+/* Truth values of two operands. */
+void infer_compare(Infer *i)
+{
+	need_numbers(i);
+	give_broadcast(i, GRAFT_DTYPE_bool);
+}
+
+void infer_truth(Infer *i)
+{
+	const Type *x = number(i, 0);
+	give_like(i, 0, GRAFT_DTYPE_bool, x);
+}
+
+static void refuse_bool(const Infer *i, graft_dtype dtype)
+{
+	if (dtype == GRAFT_DTYPE_bool)
+		infer_fail(i, "the result would be bool, and bools cannot be computed with: cast one operand");
+}
+
+void infer_whole_divide(Infer *i)
+{
+	need_numbers(i);
+	refuse_bool(i, promoted(i));
+	give_broadcast(i, promoted(i));
+}
+
+void infer_clamp(Infer *i)
+{
+	number(i, 0);
+	need_numbers(i);
+	if (!given(i, 1) && !given(i, 2))
+		infer_fail(i, "neither min nor max is given: give one of the two, or both");
+	give_broadcast(i, promoted(i));
+}
+
+void infer_where(Infer *i)
+{
+	if (tensor(i, 0)->dtype != GRAFT_DTYPE_bool)
+		infer_fail(i, "%s, but must be bool: compare it with 0", operand_text(i, 0));
+	need_numbers(i);
+	give_broadcast(i, promoted_from(i, 1));
+}
+
+void infer_real(Infer *i)
+{
+	const Type *x = real(i, 0);
+	give_like(i, 0, x->dtype, x);
+}
+
+/* Some move anything, the others compute. */
+static bool moves(OpCode op) { return op == OP_alias || op == OP_clone || op == OP_contiguous; }
+
 void infer_same(Infer *i)
 {
-	bool computes = op_code(i->node->op) != OP_clone;
+	bool computes = !moves(op_code(i->node->op));
 	const Type *x = computes ? number(i, 0) : tensor(i, 0);
 	if (computes && x->dtype == GRAFT_DTYPE_bool)
 		infer_fail(i, "%s, and bools cannot be computed with: cast it first", operand_text(i, 0));
@@ -328,6 +388,12 @@ void infer_assert_tensor_metadata(Infer *i)
 }
 
 /* ---- reductions ------------------------------------------------------------------------------------------- */
+
+/* A 0-d x counts as one axis of size 1, as torch has it. */
+uint32_t need_line(const Infer *i, const char *name, int64_t axis, const Type *x)
+{
+	return need_axis(i, name, axis, x->rank ? x->rank : 1);
+}
 
 static void check_axes(const Infer *i, const Attr *axes, uint32_t rank)
 {
@@ -373,6 +439,48 @@ void infer_sum(Infer *i)
 	if (is_f8(d))
 		infer_fail(i, "dtype is %s, and 8-bit floats cannot be summed in: cast the sum", graft_dtype_name(d));
 	give_reduced(i, d);
+}
+
+/* Where nothing is compared there is no greatest. */
+static void need_elements(const Infer *i, const Attr *axes)
+{
+	const Type *x = number(i, 0);
+	bool gone[GRAFT_MAX_RANK];
+	attr_axes(axes, x->rank, gone);
+	for (uint32_t k = 0; k < x->rank; k++)
+		if (gone[k] && dim_is(x->dims[k], 0))
+			infer_fail(i, "%s, and %s of nothing is not defined: axis %u is empty", operand_text(i, 0), i->node->name, k);
+}
+
+void infer_extreme(Infer *i)
+{
+	check_axes(i, node_attr(i->node, 0), number(i, 0)->rank);
+	need_elements(i, node_attr(i->node, 0));
+	give_reduced(i, tensor(i, 0)->dtype);
+}
+
+void infer_argmax(Infer *i)
+{
+	const Attr *axis = node_attr(i->node, 0);
+	if (axis->kind == ATTR_AXIS)
+		need_line(i, "axis", axis->i, number(i, 0));
+	need_elements(i, axis);
+	give_reduced(i, GRAFT_DTYPE_i64);
+}
+
+void infer_truth_reduced(Infer *i)
+{
+	give_reduced(i, number(i, 0)->dtype == GRAFT_DTYPE_u8 ? GRAFT_DTYPE_u8 : GRAFT_DTYPE_bool);
+}
+
+void infer_cumsum(Infer *i)
+{
+	const Type *x = number(i, 0);
+	graft_dtype d = dtype_attr(node_attr(i->node, 1), dtype_is_float(x->dtype) ? x->dtype : GRAFT_DTYPE_i64);
+	if (is_f8(d))
+		infer_fail(i, "dtype is %s, and 8-bit floats cannot be summed in: cast the sum", graft_dtype_name(d));
+	need_line(i, "axis", node_attr(i->node, 0)->i, x);
+	give_like(i, 0, d, x);
 }
 
 void infer_softmax(Infer *i)

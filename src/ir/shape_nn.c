@@ -53,6 +53,20 @@ void infer_linear(Infer *i)
 	give_last(i, 0, x, w->dims[0]);
 }
 
+void infer_grouped_matmul(Infer *i)
+{
+	const Type *a = matrix_operand(i, 0), *b = matrix_operand(i, 1), *offs = tensor(i, 2);
+	if (a->rank != 2)
+		infer_fail(i, "%s, but must have the two axes [rows, in]", operand_text(i, 0));
+	if (b->rank != 3)
+		infer_fail(i, "%s, but must have the three axes [groups, in, out]", operand_text(i, 1));
+	if (offs->rank != 1 || (offs->dtype != GRAFT_DTYPE_i32 && offs->dtype != GRAFT_DTYPE_i64))
+		infer_fail(i, "%s, but must be i32 or i64 and have one axis", operand_text(i, 2));
+	need_equal(i, 0, "axis 1", a->dims[1], 1, "axis 1", b->dims[1]);
+	need_equal(i, 2, "the only axis", offs->dims[0], 1, "axis 0", b->dims[0]);
+	give_last(i, 0, a, b->dims[2]);
+}
+
 /* ---- attention -------------------------------------------------------------------------------------------- */
 
 static Shape front(const Type *t, uint32_t operand) { return (Shape){ t->dims, t->rank - 2, operand }; }

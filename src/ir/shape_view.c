@@ -181,18 +181,79 @@ static Dim clamped(const Infer *i, const char *what, Dim at, Dim size)
 	return front == YES ? dim_min(g, at, size) : dim_max(g, zero, dim_add(g, at, size));
 }
 
-void infer_slice(Infer *i)
+/* How much of an axis of this size the attributes axis, start, end, step choose. */
+static Dim sliced(const Infer *i, Dim size)
 {
 	Graph *g = i->g;
-	const Type *x = tensor(i, 0);
 	const Attr *a = i->node->attr;
-	uint32_t axis = need_axis(i, "axis", a[0].i, x->rank);
-	Dim one = dim_const(1), size = x->dims[axis];
+	Dim one = dim_const(1);
 	if (a[3].i < 1)
 		infer_fail(i, "step is %" PRId64 ", but must be at least 1", a[3].i);
 	Dim start = clamped(i, "start", a[1].dim, size), end = clamped(i, "end", a[2].dim, size);
 	Dim length = dim_max(g, dim_const(0), dim_sub(g, end, start));
-	give_piece(i, 0, axis, dim_add(g, dim_floordiv(g, dim_sub(g, length, one), dim_const(a[3].i)), one));
+	return dim_add(g, dim_floordiv(g, dim_sub(g, length, one), dim_const(a[3].i)), one);
+}
+
+void infer_slice(Infer *i)
+{
+	const Type *x = tensor(i, 0);
+	uint32_t axis = need_axis(i, "axis", node_attr(i->node, 0)->i, x->rank);
+	give_piece(i, 0, axis, sliced(i, x->dims[axis]));
+}
+
+void infer_slice_scatter(Infer *i)
+{
+	const Type *x = tensor(i, 0), *src = tensor(i, 1);
+	uint32_t axis = need_axis(i, "axis", node_attr(i->node, 0)->i, x->rank);
+	if (src->rank != x->rank)
+		infer_fail(i, "%s and %s, but they must have one rank", operand_text(i, 0), operand_text(i, 1));
+	for (uint32_t k = 0; k < x->rank; k++) {
+		Dim size = k == axis ? sliced(i, x->dims[k]) : x->dims[k];
+		Tri same = dim_eq(i->g, src->dims[k], size);
+		if (same != YES)
+			infer_fail(i, "%s and %s: %s at axis %u of src and %s that it goes to %s", operand_text(i, 0),
+			           operand_text(i, 1), size_text(i, src->dims[k]), k, size_text(i, size), unequal(same));
+	}
+	give_like(i, 0, x->dtype, x);
+}
+
+void infer_select(Infer *i)
+{
+	const Type *x = tensor(i, 0);
+	uint32_t axis = need_axis(i, "axis", node_attr(i->node, 0)->i, x->rank), rank = 0;
+	Dim index = node_attr(i->node, 1)->dim, size = x->dims[axis];
+	Tri low = dim_le(i->g, dim_sub(i->g, dim_const(0), size), index);
+	Tri fits = dim_le(i->g, index, dim_sub(i->g, size, dim_const(1)));
+	if (low != YES || fits != YES)
+		infer_fail(i, "index %s %s axis %u, which holds %s", size_text(i, index),
+		           low == NO || fits == NO ? "is outside of" : "is not known to lie within", axis, size_text(i, size));
+	Dim *dims = dims_new(i, x->rank);
+	for (uint32_t k = 0; k < x->rank; k++)
+		if (k != axis)
+			dims[rank++] = x->dims[k];
+	give(i, 0, x->dtype, rank, dims);
+}
+
+void infer_repeat(Infer *i)
+{
+	const Type *x = tensor(i, 0);
+	const Attr *sizes = node_attr(i->node, 0);
+	uint32_t added = sizes->n - x->rank;
+	if (sizes->n < x->rank)
+		infer_fail(i, "there are %u sizes, but %s", sizes->n, operand_text(i, 0));
+	Dim *dims = dims_new(i, sizes->n);
+	for (uint32_t k = 0; k < sizes->n; k++) {
+		if (dim_le(i->g, dim_const(0), sizes->dims[k]) == NO)
+			infer_fail(i, "sizes[%u] is %s, but nothing is repeated less than 0 times", k, size_text(i, sizes->dims[k]));
+		dims[k] = k < added ? sizes->dims[k] : dim_mul(i->g, sizes->dims[k], x->dims[k - added]);
+	}
+	give(i, 0, x->dtype, sizes->n, dims);
+}
+
+void infer_triangle(Infer *i)
+{
+	need_rank(i, 0, 2);
+	give_like(i, 0, tensor(i, 0)->dtype, tensor(i, 0));
 }
 
 void infer_split(Infer *i)

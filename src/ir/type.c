@@ -20,6 +20,31 @@ bool dtype_parse(const char *s, size_t n, graft_dtype *out)
 	return false;
 }
 
+/* ---- promotion -------------------------------------------------------------------------------------------- */
+
+static int category(graft_dtype d) { return dtype_is_float(d) ? 2 : d != GRAFT_DTYPE_bool; }
+
+graft_dtype dtype_wider(graft_dtype a, graft_dtype b)
+{
+	if (a == GRAFT_DTYPE_COUNT || b == GRAFT_DTYPE_COUNT || a == b)
+		return a == GRAFT_DTYPE_COUNT ? b : a;
+	if (category(a) != category(b))
+		return category(a) > category(b) ? a : b;
+	size_t na = graft_dtype_size(a), nb = graft_dtype_size(b);
+	if (na != nb)
+		return na > nb ? a : b;
+	return dtype_is_float(a) ? GRAFT_DTYPE_f32 : GRAFT_DTYPE_i16;         /* f16 with bf16; u8 with i8 */
+}
+
+graft_dtype dtype_over(graft_dtype strong, graft_dtype weak)
+{
+	if (strong == GRAFT_DTYPE_COUNT || weak == GRAFT_DTYPE_COUNT)
+		return strong == GRAFT_DTYPE_COUNT ? weak : strong;
+	return category(weak) > category(strong) ? weak : strong;
+}
+
+/* ---- shapes ----------------------------------------------------------------------------------------------- */
+
 Tri dims_eq(Graph *g, const Dim *a, const Dim *b, uint32_t n)
 {
 	Tri all = YES;

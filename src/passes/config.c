@@ -1,4 +1,5 @@
-/* config.c - what was asked for: levels, flags and lists, from the API and from configuration files (docs/config.md). */
+/* config.c - what was asked for: levels, flags and lists, from the API and from configuration files
+ * (docs/config.md). */
 #include "config.h"
 #include "../io/io.h"
 #include <string.h>
@@ -203,13 +204,24 @@ void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user)
 /* ---- configuration files ---- */
 
 /* What a file says, before any of it counts. */
-typedef struct File { const graft_config *c; const char *who; Setting *flags; int level; const Pass **list; bool has_limit; int64_t limit; const char *target; } File;
+typedef struct File {
+	const graft_config *c;
+	const char *who;
+	Setting *flags;
+	int level;                            /* -1: not given */
+	const Pass **list;
+	bool has_limit;
+	int64_t limit;
+	const char *target;
+} File;
 
 static void no_such_pass(const File *f, Json at, bool key, const char *name)
 {
 	if (key)
-		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(f->c, at.text->arena));
-	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name, all_passes(f->c, at.text->arena));
+		json_fail_key(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name,
+		              all_passes(f->c, at.text->arena));
+	json_fail(at, GRAFT_E_CONFIG, "there is no pass '%.100s'; there are %s", name,
+	          all_passes(f->c, at.text->arena));
 }
 
 static void read_flags(File *f, Json object)
@@ -306,5 +318,6 @@ Decision config_decide(const graft_config *c, const Pass *pass, Arena *into)
 		return (Decision){ GRAFT_AUTO, false, "built-in", "runs only when asked for by name" };
 	bool wanted = c->level >= pass->level;
 	return (Decision){ GRAFT_AUTO, wanted, who,
-	                   arena_printf(into, "%s at -O%d (on from -O%d)", wanted ? "on" : "off", c->level, pass->level) };
+	                   arena_printf(into, "%s at -O%d (on from -O%d)", wanted ? "on" : "off", c->level,
+	                                pass->level) };
 }

@@ -14,7 +14,7 @@ struct graft_config {
 	const Pass **pass;                    /* graft's in pipeline order, then the user's rules */
 	Setting *flags;                       /* one per pass; who NULL: nobody asked */
 	size_t n_pass, cap_pass, cap_flags;
-	const Pass **list;                    /* graft_config_set_passes: exactly these, NULL-terminated; NULL: the level's pipeline */
+	const Pass **list;                    /* exactly these, ended by NULL; NULL: the level's pipeline */
 	const char *list_who;
 	int64_t limit;                        /* negative: none */
 	const char *target_path;              /* caps file; NULL: this machine */
@@ -24,7 +24,7 @@ struct graft_config {
 
 /* The pipeline of a configuration nobody changed lives in `into`. */
 void config_start(graft_config *c, graft_context *ctx, Arena *into);
-void config_add_pass(graft_config *c, const Pass *pass);              /* the pass must live as long as the configuration */
+void config_add_pass(graft_config *c, const Pass *pass);      /* the pass must live as long as the configuration */
 const Pass *config_pass(const graft_config *c, const char *name, size_t n);   /* NULL: none */
 
 /* For calls that add to a configuration: its failures go to job until the job ends. */

@@ -1,6 +1,7 @@
 /* cse.c - computes equal things once: nodes of the same op with the same operands and attributes become one.
  *
- * Storage that somebody writes is left alone: equal reads of it at different times are not equal, and two copies that are written are two.
+ * Storage that somebody writes is left alone: equal reads of it at different times are not equal, and two copies that
+ * are written are two.
  */
 #include "pass.h"
 #include <string.h>
@@ -87,7 +88,8 @@ static uint64_t hash_node(const Node *n)
 static bool same_operand(const Use *a, const Use *b)
 {
 	const Value *x = a->value, *y = b->value;
-	return x == y || (x && y && x->kind == VALUE_LITERAL && y->kind == VALUE_LITERAL && attr_same(&x->literal, &y->literal));
+	return x == y || (x && y && x->kind == VALUE_LITERAL && y->kind == VALUE_LITERAL &&
+	                  attr_same(&x->literal, &y->literal));
 }
 
 static bool same_operands(const Node *a, const Node *b)

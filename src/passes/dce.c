@@ -1,7 +1,8 @@
 /* dce.c - removes nodes that nothing uses.
  *
- * Marks what the outputs need and sweeps the rest. An unknown op stays, whatever it does; a write stays when its storage is an input's, a
- * parameter's or an unknown op's, or when something that stays looks at it; an assert stays with the value it checks.
+ * Marks what the outputs need and sweeps the rest. An unknown op stays, whatever it does; a write stays when its
+ * storage is an input's, a parameter's or an unknown op's, or when something that stays looks at it; an assert stays
+ * with the value it checks.
  */
 #include "pass.h"
 
@@ -12,7 +13,7 @@ typedef struct Sweep {
 	uint32_t mark;
 	Node **work;
 	size_t n_work, cap_work;
-	struct Writer **writers;              /* by alias class: kept as soon as something that stays looks at their storage */
+	struct Writer **writers;              /* by alias class; kept when their storage is looked at */
 } Sweep;
 
 typedef struct Writer { Node *node; struct Writer *next; } Writer;

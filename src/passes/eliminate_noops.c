@@ -1,5 +1,5 @@
-/* eliminate_noops.c - casts, views and copies that change nothing. No rule here can change a bit, so none does arithmetic: x * 1 quiets a
- * signalling NaN, and x + 0 turns -0.0 into 0.0. */
+/* eliminate_noops.c - casts, views and copies that change nothing. No rule here can change a bit, so none does
+ * arithmetic: x * 1 quiets a signalling NaN, and x + 0 turns -0.0 into 0.0. */
 #include "rule.h"
 
 /* Same elements in the same order, so the same shape makes it the same value. */
@@ -15,7 +15,8 @@ static bool same_axes_twice(Match *m)
 
 static bool swaps_back(Match *m)
 {
-	int64_t a = match_attr(m, "a")->i, b = match_attr(m, "b")->i, c = match_attr(m, "c")->i, d = match_attr(m, "d")->i;
+	int64_t a = match_attr(m, "a")->i, b = match_attr(m, "b")->i, c = match_attr(m, "c")->i,
+		d = match_attr(m, "d")->i;
 	return (a == c && b == d) || (a == d && b == c);
 }
 
@@ -42,9 +43,15 @@ static bool permutes_back(Match *m)
 	return true;
 }
 
+/* In an imported graph strides mean something: a view behind a copy may need the copy's. */
+static bool strides_are_ours(Match *m)
+{
+	return !match_node(m, "y")->source;
+}
+
 static bool one_operand(Match *m)
 {
-	return match_node(m, "y")->n_in == 1;
+	return match_node(m, "y")->n_in == 1 && strides_are_ours(m);
 }
 
 static bool one_result(Match *m)
@@ -53,16 +60,18 @@ static bool one_result(Match *m)
 }
 
 const Rule rules_eliminate_noops[] = {
+	{ .name = "alias",           .match = "y = alias(x)",    .emit = "y = x" },
 	{ .name = "same_cast",       .match = "y = cast(x)",     .emit = "y = x", .where = same_shape },
 	{ .name = "same_reshape",    .match = "y = reshape(x)",  .emit = "y = x", .where = same_shape },
 	{ .name = "same_expand",     .match = "y = expand(x)",   .emit = "y = x", .where = same_shape },
 	{ .name = "whole_slice",     .match = "y = slice(x)",    .emit = "y = x", .where = same_shape },
 	{ .name = "whole_narrow",    .match = "y = narrow(x)",   .emit = "y = x", .where = same_shape },
 	{ .name = "no_squeeze",      .match = "y = squeeze(x)",  .emit = "y = x", .where = same_shape },
-	{ .name = "clone",           .match = "y = clone(x)",    .emit = "y = x" },
+	{ .name = "clone",           .match = "y = clone(x)",    .emit = "y = x", .where = strides_are_ours },
 	{ .name = "concat_of_one",   .match = "y = concat(x)",   .emit = "y = x", .where = one_operand },
 	{ .name = "split_into_one",  .match = "y = split(x)",    .emit = "y = x", .where = one_result },
-	{ .name = "same_transpose",  .match = "y = transpose(x) {axis0=a, axis1=b}", .emit = "y = x", .where = same_axes_twice },
+	{ .name = "same_transpose",  .match = "y = transpose(x) {axis0=a, axis1=b}", .emit = "y = x",
+	  .where = same_axes_twice },
 	{ .name = "same_permute",    .match = "y = permute(x) {axes=a}", .emit = "y = x", .where = keeps_axes },
 	{ .name  = "transpose_twice",
 	  .match = "t = transpose(x) {axis0=a, axis1=b}\n"

@@ -1,11 +1,12 @@
 /* fuse_mla_dual_rms_norm.c - the two latent norms of multi-head latent attention in one kernel.
  *
- * Any two norms of the same dtype and rows could share a launch; which two belong together is found by structure, never by name:
+ * Any two norms of the same dtype and rows could share a launch; which two belong together is found by structure, never
+ * by name:
  *
- *     one projection:  x ── linear ──> qkv_a ── split ──> q_c ── rms_norm         pieces of one value that do not overlap
+ *     one projection:  x ── linear ──> qkv_a ── split ──> q_c ── rms_norm     pieces of one value, without overlap
  *                                            └─ split ──> kv_c ── rms_norm
- *                                                    └──> k_pe                    the one beside a piece without a norm is kv
- *     two of them:     x ── linear ──> q_a ── rms_norm                            pieces of projections of one activation
+ *                                                    └──> k_pe                kv is beside a piece without a norm
+ *     two of them:     x ── linear ──> q_a ── rms_norm                        pieces of projections of one activation
  *                      └─── linear ──> ckv ── split ──> kv_c ── rms_norm
  *
  * All norms of a graph are sorted into such families once per run; `join` only looks its pair up.
@@ -88,18 +89,22 @@ static bool is_latent(Index *x, Latent *l)
 	const Value *base = l->piece.base;
 	switch (l->piece.end) {
 	case PIECE_RESHAPED:
-		return no(x, l, "per_head", "its input comes from reshape '%s', which cuts or joins rows, wanted a piece of a projection",
+		return no(x, l, "per_head",
+		          "its input comes from reshape '%s', which cuts or joins rows, wanted a piece of a projection",
 		          base->name);
 	case PIECE_TURNED:
-		return no(x, l, "not_last_axis", "%s '%s' moves the last axis, wanted the last axis of a projection", base->def->name,
+		return no(x, l, "not_last_axis", "%s '%s' moves the last axis, wanted the last axis of a projection",
+		          base->def->name,
 		          base->name);
 	case PIECE_SYMBOLIC:
-		return no(x, l, "size_unknown", "where %s '%s' cuts is symbolic, wanted numbers", base->def->name, base->name);
+		return no(x, l, "size_unknown", "where %s '%s' cuts is symbolic, wanted numbers", base->def->name,
+		          base->name);
 	case PIECE_BASE:
 		break;
 	}
 	if (l->piece.length < 0)
-		return no(x, l, "size_unknown", "the last axis of '%s' is symbolic, wanted a number", input_of(l)->name);
+		return no(x, l, "size_unknown", "the last axis of '%s' is symbolic, wanted a number",
+		          input_of(l)->name);
 	return true;
 }
 
@@ -108,17 +113,20 @@ static void enter_family(Index *x, Latent *l)
 	Graph *g = x->run->g;
 	Value *base = l->piece.base, *activation = activation_of(g, base);
 	if (!activation && l->piece.whole) {
-		no(x, l, "no_sibling", "its input comes from %s '%s', wanted a projection or a piece of one", kind_of(base), base->name);
+		no(x, l, "no_sibling", "its input comes from %s '%s', wanted a projection or a piece of one",
+		   kind_of(base), base->name);
 		return;
 	}
 	Family **f = &x->family[(activation ? activation : base)->id];
 	if (!*f) {
 		*f = NEW(x->run->scratch, Family);
-		x->families = arena_grow(x->run->scratch, x->families, x->n_families, &x->cap_families, sizeof *x->families);
+		x->families = arena_grow(x->run->scratch, x->families, x->n_families, &x->cap_families,
+		                         sizeof *x->families);
 		x->families[x->n_families++] = *f;
 	}
 	l->family = *f;
-	l->family->member = arena_grow(x->run->scratch, l->family->member, l->family->n, &l->family->cap, sizeof *l->family->member);
+	l->family->member = arena_grow(x->run->scratch, l->family->member, l->family->n, &l->family->cap,
+	                               sizeof *l->family->member);
 	l->family->member[l->family->n++] = l;
 }
 
@@ -130,10 +138,12 @@ static bool pieces_fit(Index *x, Latent *a, const Latent *b)
 	if (p->base != q->base || p->start + p->length <= q->start || q->start + q->length <= p->start)
 		return true;
 	if (p->start == q->start && p->length == q->length)
-		return no(x, a, "same_input", "'%s' and '%s' both read columns [%lld, %lld) of '%s'", name_of(a), name_of(b),
+		return no(x, a, "same_input", "'%s' and '%s' both read columns [%lld, %lld) of '%s'", name_of(a),
+		          name_of(b),
 		          (long long)p->start, (long long)(p->start + p->length), p->base->name);
-	return no(x, a, "overlap", "'%s' reads columns [%lld, %lld) of '%s', '%s' reads [%lld, %lld)", name_of(a), (long long)p->start,
-	          (long long)(p->start + p->length), p->base->name, name_of(b), (long long)q->start, (long long)(q->start + q->length));
+	return no(x, a, "overlap", "'%s' reads columns [%lld, %lld) of '%s', '%s' reads [%lld, %lld)", name_of(a),
+	          (long long)p->start, (long long)(p->start + p->length), p->base->name, name_of(b),
+	          (long long)q->start, (long long)(q->start + q->length));
 }
 
 static bool weights_fit(Index *x, Latent *a, const Latent *b)
@@ -141,7 +151,8 @@ static bool weights_fit(Index *x, Latent *a, const Latent *b)
 	if (!weight_of(a) || !weight_of(b))
 		return no(x, a, "weight_missing", "'%s' has no weight", name_of(weight_of(a) ? b : a));
 	return weight_of(a) != weight_of(b) ||
-	       no(x, a, "same_weight", "'%s' and '%s' both have the weight '%s'", name_of(a), name_of(b), weight_of(a)->name);
+	       no(x, a, "same_weight", "'%s' and '%s' both have the weight '%s'", name_of(a), name_of(b),
+	          weight_of(a)->name);
 }
 
 static Dim rows_of(Graph *g, const Value *v)
@@ -154,7 +165,8 @@ static bool rows_fit(Index *x, Latent *a, const Latent *b)
 	Graph *g = x->run->g;
 	Dim m = rows_of(g, input_of(a)), n = rows_of(g, input_of(b));
 	Tri same = dim_eq(g, m, n);
-	return same == YES || no(x, a, same == NO ? "rows" : "rows_unknown", "'%s' has %s rows, '%s' has %s%s", name_of(a),
+	return same == YES || no(x, a, same == NO ? "rows" : "rows_unknown", "'%s' has %s rows, '%s' has %s%s",
+	                         name_of(a),
 	                         dim_string(x->run->scratch, m), name_of(b), dim_string(x->run->scratch, n),
 	                         same == NO ? "" : ", which is not known to be the same");
 }
@@ -170,11 +182,13 @@ static bool fits(Index *x, Latent *a, const Latent *b)
 	if (!pieces_fit(x, a, b))
 		return false;
 	if (d != e)
-		return no(x, a, "dtype", "'%s' is %s, '%s' is %s", name_of(a), graft_dtype_name(d), name_of(b), graft_dtype_name(e));
+		return no(x, a, "dtype", "'%s' is %s, '%s' is %s", name_of(a), graft_dtype_name(d), name_of(b),
+		          graft_dtype_name(e));
 	if (!weights_fit(x, a, b))
 		return false;
 	if (round_of(a) != round_of(b))
-		return no(x, a, "round", "'%s' rounds %s, '%s' rounds %s", name_of(a), round_of(a), name_of(b), round_of(b));
+		return no(x, a, "round", "'%s' rounds %s, '%s' rounds %s", name_of(a), round_of(a), name_of(b),
+		          round_of(b));
 	return rows_fit(x, a, b);
 }
 
@@ -266,12 +280,14 @@ static void explain_alone(Index *x, Latent *l)
 	const Family *f = l->family;
 	for (size_t i = 0; i < f->n; i++)
 		if (f->member[i]->partner) {
-			no(x, l, "taken", "its sibling '%s' is better paired with '%s'", name_of(f->member[i]), name_of(f->member[i]->partner));
+			no(x, l, "taken", "its sibling '%s' is better paired with '%s'", name_of(f->member[i]),
+			   name_of(f->member[i]->partner));
 			return;
 		}
 	const Value *activation = activation_of(x->run->g, l->piece.base);
 	no(x, l, "no_sibling", "no other norm reads a piece of '%s'%s%s%s", l->piece.base->name,
-	   activation ? " or of another projection of '" : "", activation ? activation->name : "", activation ? "'" : "");
+	   activation ? " or of another projection of '" : "",
+	   activation ? activation->name : "", activation ? "'" : "");
 }
 
 static void pair_family(Index *x, const Family *f)

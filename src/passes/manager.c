@@ -1,8 +1,9 @@
 /* manager.c - runs a pipeline of passes over one graph.
  *
- * After a failure the graph is as it was: the first change of a call makes a copy, and a failure puts the copy in the graph's place. The
- * copy costs as much memory as the graph has, for the time of the call, and only when something changes. A journal of changes would cost
- * less, but could not be undone when memory is what ran out; this way nothing is allocated on the way back.
+ * After a failure the graph is as it was: the first change of a call makes a copy, and a failure puts the copy in the
+ * graph's place. The copy costs as much memory as the graph has, for the time of the call, and only when something
+ * changes. A journal of changes would cost less, but could not be undone when memory is what ran out; this way nothing
+ * is allocated on the way back.
  */
 #include "manager.h"
 #include "rule.h"
@@ -57,7 +58,8 @@ static void run_body(Job *job, void *arg)
 	graph_enter(g, job);
 	uint32_t rewrites = g->rewrites;
 	PassRun run = {
-		.g = g, .pass = s->pass->name, .kernel = s->pass->kernel, .keep = s->d.requested == GRAFT_ON, .backup = p->report ? &p->backup : NULL,
+		.g = g, .pass = s->pass->name, .kernel = s->pass->kernel, .keep = s->d.requested == GRAFT_ON,
+		.backup = p->report ? &p->backup : NULL,
 		.scratch = &job->scratch, .target = p->target, .budget = &p->budget,
 	};
 	if (s->pass->run)
@@ -72,7 +74,8 @@ static void run_body(Job *job, void *arg)
 	p->report->arena.job = job;
 	p->report->result[s->result].applied = run.applied;
 	for (size_t i = 0; i < run.n_refusals; i++)
-		report_refusal(p->report, s->pass->name, run.refusals[i].node, run.refusals[i].code, run.refusals[i].message);
+		report_refusal(p->report, s->pass->name, run.refusals[i].node, run.refusals[i].code,
+		               run.refusals[i].message);
 }
 
 static void call_hook(const Pipeline *p, const char *pass, int when, Graph *g)
@@ -89,7 +92,8 @@ static void replay_body(Job *job, void *arg)
 {
 	Replay *r = arg;
 	r->before = graph_copy(job, r->p->backup ? r->p->backup : r->p->g);
-	Pipeline again = { .g = r->before, .config = r->p->config, .target = r->p->target, .list = r->p->list, .budget = r->p->config->limit,
+	Pipeline again = { .g = r->before, .config = r->p->config, .target = r->p->target, .list = r->p->list,
+	                   .budget = r->p->config->limit,
 	                   .until = r->p->at };
 	pipeline_run(&again, job);
 	call_hook(r->p, r->failed->name, -1, r->before);
@@ -104,7 +108,8 @@ _Noreturn static void pass_failed(Pipeline *p, Job *job, const Pass *pass, const
 	if (p->config->hook && p->report)
 		guarded(context_allocator(p->g->ctx), replay_body, &(Replay){ p, pass, NULL }, &ignored);
 	if (err->status == GRAFT_E_GRAPH)
-		fail_at(job, GRAFT_E_RULE, *err->path ? err->path : NULL, "pass %s left an invalid graph: %s", pass->name, err->message);
+		fail_at(job, GRAFT_E_RULE, *err->path ? err->path : NULL, "pass %s left an invalid graph: %s",
+		        pass->name, err->message);
 	fail_at(job, err->status, *err->path ? err->path : NULL, "pass %s: %s", pass->name, err->message);
 }
 
@@ -125,7 +130,9 @@ static bool kernel_there(Pipeline *p, Job *job, const Step *s)
 	if (a.available)
 		return true;
 	if (s->d.requested == GRAFT_ON)
-		fail(job, GRAFT_E_UNAVAILABLE, "pass %s was switched on by %s, but its kernel cannot be called for %s: %s", s->pass->name, s->d.who,
+		fail(job, GRAFT_E_UNAVAILABLE,
+		     "pass %s was switched on by %s, but its kernel cannot be called for %s: %s",
+		     s->pass->name, s->d.who,
 		     target_arch(p->target), a.reason);
 	if (p->report) {
 		graft_pass_result *r = &p->report->result[s->result];
@@ -148,7 +155,8 @@ static void record(Pipeline *p, const Step *s, int64_t before, double took)
 	r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
 }
 
-/* Nodes made by tentative rules have ids from first on; they are put back, or counted as taken, when the pipeline ends. */
+/* Nodes made by tentative rules have ids from first on; they are put back, or counted as taken, when the pipeline
+ * ends. */
 typedef struct Tentative { size_t result; uint32_t first, end; struct Tentative *next; } Tentative;
 
 static void remember_tentative(Pipeline *p, Job *job, const Step *s, uint32_t first)
@@ -199,7 +207,8 @@ static void settle_tentative(Pipeline *p)
 		if (!back || !p->report)
 			continue;
 		graft_pass_result *r = &p->report->result[t->result];
-		r->reason = arena_printf(&p->report->arena, "%s; recognised %lld, %lld taken by a fusion, the others went back", r->reason,
+		r->reason = arena_printf(&p->report->arena,
+		                         "%s; recognised %lld, %lld taken by a fusion, the others went back", r->reason,
 		                         (long long)r->applied, (long long)(r->applied - back));
 		r->applied -= back;
 		r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;

@@ -1,5 +1,6 @@
-/* match.c - the search. From the first root up to definitions, one candidate each, and down to users, several; whatever is bound is
- * put back when a choice leads nowhere, so the order of alternatives is the only thing that decides between two matches. */
+/* match.c - the search. From the first root up to definitions, one candidate each, and down to users, several; whatever
+ * is bound is put back when a choice leads nowhere, so the order of alternatives is the only thing that decides between
+ * two matches. */
 #include "match.h"
 #include <assert.h>
 #include <string.h>
@@ -33,11 +34,11 @@ static bool one_element(const Type *t)
 
 bool value_scalar(const Value *v, Attr *out)
 {
-	if (v && v->kind == VALUE_LITERAL) {
+	if (v->kind == VALUE_LITERAL) {
 		*out = v->literal;
 		return true;
 	}
-	if (!v || !v->def || op_code(v->def->op) != OP_constant || !one_element(&v->type))
+	if (!v->def || op_code(v->def->op) != OP_constant || !one_element(&v->type))
 		return false;
 	/* 16-bit and smaller floats would have to be rounded first */
 	if (dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) < 4)
@@ -119,14 +120,16 @@ static bool attrs_fit(Match *m, const Term *t, const Node *n)
 
 static bool same_value(const Value *a, const Value *b)
 {
-	return a == b || (a && b && a->kind == VALUE_LITERAL && b->kind == VALUE_LITERAL && attr_same(&a->literal, &b->literal));
+	return a == b || (a && b && a->kind == VALUE_LITERAL && b->kind == VALUE_LITERAL &&
+	                  attr_same(&a->literal, &b->literal));
 }
 
 static bool bind_value(Match *m, int name, Value *v)
 {
 	State *s = &m->s;
 	if (s->bound[name])
-		return same_value(s->value[name], v) || miss(m, (Miss){ .code = "structure", .value = v, .name = name });
+		return same_value(s->value[name], v) ||
+			miss(m, (Miss){ .code = "structure", .value = v, .name = name });
 	s->bound[name] = true;
 	s->value[name] = v;
 	int line = m->p->line_of[name];
@@ -138,7 +141,7 @@ static bool bind_value(Match *m, int name, Value *v)
 static bool bind_scalar(Match *m, const Arg *a, const Value *v)
 {
 	Attr found;
-	bool fits = value_scalar(v, &found) &&
+	bool fits = v && !(m->alias && alias_written(m->alias, v)) && value_scalar(v, &found) &&
 	            (a->kind == ARG_NUMBER ? same_number(&found, &a->number) : bind_attr(m, a->name, found));
 	return fits || miss(m, (Miss){ .code = "not_constant", .value = v, .arg = a });
 }
@@ -169,7 +172,8 @@ static bool bind_args(Match *m, const Term *t, const Node *n, bool swapped)
 	return true;
 }
 
-/* Every operand of the node is one of the term's; the term may name some that the node has not, if they are optional. */
+/* Every operand of the node is one of the term's; the term may name some that the node has not, if they are
+ * optional. */
 static bool arity_fits(const Term *t, const Node *n)
 {
 	for (int i = (int)n->n_in; i < t->n_in; i++)
@@ -357,6 +361,8 @@ static void tell_constant(const Match *m, const Miss *w, Text *t)
 		text_printf(t, "a constant as %s", m->p->name[w->arg->name]);
 	text_puts(t, ", found ");
 	tell_value(w->value, t);
+	if (w->value && m->alias && alias_written(m->alias, w->value))
+		text_puts(t, ", which is written in place");
 }
 
 static void tell_structure(const Match *m, const Miss *w, Text *t)

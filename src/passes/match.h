@@ -1,4 +1,5 @@
-/* match.h - one match in the making, shared by match.c (search), replace.c (check and change) and rules.c (the sweep). */
+/* match.h - one match in the making, shared by match.c (search), replace.c (check and change) and rules.c (the
+ * sweep). */
 #ifndef GRAFT_MATCH_H
 #define GRAFT_MATCH_H
 
@@ -39,14 +40,16 @@ struct Match {
 	struct Draft *draft;                  /* what emit will make (replace.c) */
 };
 
-bool match_at(Match *m, const Pattern *p, Node *start);   /* the whole match stands, replacement checked; else says why not */
+/* True: the whole match stands and its replacement is checked. Else it says why not, if it came far. */
+bool match_at(Match *m, const Pattern *p, Node *start);
 
 bool value_scalar(const Value *v, Attr *out);             /* a literal, or a constant of one element */
 
 /* replace.c */
 bool replace_check(Match *m);
 bool replace_apply(Match *m);                 /* false: the limit of rewrites is reached */
-int64_t tentative_restore(Graph *g, uint32_t first_id, uint32_t end_id);  /* puts back what nothing consumed; returns how many */
+/* Puts back what nodes with these ids stand for, unless something consumed them; returns how many. */
+int64_t tentative_restore(Graph *g, uint32_t first_id, uint32_t end_id);
 int64_t tentative_count(const Graph *g);
 
 #endif

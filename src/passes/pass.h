@@ -1,7 +1,7 @@
 /* pass.h - what a pass is: one row of passes.def, one file.
  *
- * A pass is a function over a graph (PASS) or a list of rewrite rules (RULES, see rule.h). It counts its rewrites with pass_rewrite, which
- * says no once --opt-limit is reached, and tells why it left something alone with pass_refuse.
+ * A pass is a function over a graph (PASS) or a list of rewrite rules (RULES, see rule.h). It counts its rewrites with
+ * pass_rewrite, which says no once --opt-limit is reached, and tells why it left something alone with pass_refuse.
  */
 #ifndef GRAFT_PASS_H
 #define GRAFT_PASS_H
@@ -16,7 +16,7 @@ typedef struct PassRun {
 	const char *pass;
 	const char *kernel;                   /* the op whose kernel must cover each node made; NULL: none */
 	bool keep;                            /* tentative rewrites are made for good */
-	Graph **backup;                       /* where a copy of g goes before the first change; NULL: nobody wants one */
+	Graph **backup;                       /* gets a copy of g before the first change; NULL: no need */
 	Arena *scratch;                       /* ends with this pass; refusals live here */
 	const struct Target *target;          /* what can be called where the graph will run; never NULL (probe.h) */
 	int64_t *budget;                      /* rewrites left over all passes; negative: no limit */
@@ -33,8 +33,8 @@ bool pass_rewrite(PassRun *run);
 void pass_touch(PassRun *run);                /* about to change the graph in a way that is not counted */
 void pass_forget(PassRun *run);               /* drops the refusals so far, before everything is looked at again */
 
-/* Remembers why `node` stayed. Of several refusals at one node the deepest (most of the match found) is kept. `code` is a stable
- * word of refusals.def. Always returns false, so that predicates read `return ok || refuse(...)`. */
+/* Remembers why `node` stayed. Of several refusals at one node the deepest (most of the match found) is kept. `code` is
+ * a stable word of refusals.def. Always returns false, so that predicates read `return ok || refuse(...)`. */
 bool pass_refuse(PassRun *run, const Node *node, int depth, const char *code, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 

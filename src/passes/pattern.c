@@ -1,4 +1,5 @@
-/* pattern.c - reads a rule's two texts and plans the match. Everything that can be wrong with a rule is found here, by its name. */
+/* pattern.c - reads a rule's two texts and plans the match. Everything that can be wrong with a rule is found here, by
+ * its name. */
 #include "pattern.h"
 #include "../ir/lex.h"
 #include <assert.h>
@@ -180,7 +181,8 @@ static bool is_call(const Reader *r)
 static int next_place(Reader *r)
 {
 	if (r->p->n_places == MAX_PLACES)
-		lex_fail(&r->lex, &r->lex.tok, GRAFT_E_RULE, "a rule may have %d nodes, this one is one more", MAX_PLACES);
+		lex_fail(&r->lex, &r->lex.tok, GRAFT_E_RULE, "a rule may have %d nodes, this one is one more",
+		         MAX_PLACES);
 	return r->p->n_places++;
 }
 
@@ -209,7 +211,8 @@ static void read_arg(Reader *r, Arg *a)
 static void check_arity(Reader *r, const Token *at, const Term *t)
 {
 	if (t->n_in < t->op->in_min || (t->op->in_max != MANY && t->n_in > t->op->in_max))
-		lex_fail(&r->lex, at, GRAFT_E_RULE, "%s takes (%s), found %d operands", t->op->name, t->op->operands, t->n_in);
+		lex_fail(&r->lex, at, GRAFT_E_RULE, "%s takes (%s), found %d operands", t->op->name, t->op->operands,
+		         t->n_in);
 }
 
 /* An attribute that emit leaves out gets its default, so it must have one. */
@@ -220,7 +223,8 @@ static void check_given(Reader *r, const Token *at, const Term *t)
 		for (int k = 0; k < t->n_attr; k++)
 			given |= t->attr[k].index == i;
 		if (!given)
-			lex_fail(&r->lex, at, GRAFT_E_RULE, "%s needs its attribute '%s'", t->op->name, t->op->attrs[i].name);
+			lex_fail(&r->lex, at, GRAFT_E_RULE, "%s needs its attribute '%s'", t->op->name,
+			         t->op->attrs[i].name);
 	}
 }
 
@@ -274,7 +278,8 @@ static void check_outs(Reader *r, const Token *at, const Line *l, const Term *t)
 {
 	int max = t->op->out_max == MANY ? MAX_ARGS : t->op->out_max;
 	if (l->n_out > max || (r->emit && l->n_out < t->op->out_min))
-		lex_fail(&r->lex, at, GRAFT_E_RULE, "%s makes (%s), found %d names for it", t->op->name, t->op->results, l->n_out);
+		lex_fail(&r->lex, at, GRAFT_E_RULE, "%s makes (%s), found %d names for it", t->op->name, t->op->results,
+		         l->n_out);
 }
 
 static void read_line(Reader *r, Line *l, int index)
@@ -309,7 +314,8 @@ static int read_text(Reader *r, const char *text, bool emit, Line *lines)
 		if (r->lex.tok.kind == TOK_LINE)
 			continue;
 		if (n == MAX_LINES)
-			lex_fail(&r->lex, &r->lex.tok, GRAFT_E_RULE, "a rule may have %d lines, this one is one more", MAX_LINES);
+			lex_fail(&r->lex, &r->lex.tok, GRAFT_E_RULE, "a rule may have %d lines, this one is one more",
+			         MAX_LINES);
 		read_line(r, &lines[n], n);
 		n++;
 		if (r->lex.tok.kind != TOK_LINE)
@@ -429,7 +435,8 @@ static void check_emit(Reader *r)
 			used[l->same] = true;
 		for (int k = 0; k < p->n_names; k++)
 			if (used[k] && !bound[k])
-				bad(r, "emit reads a name that not every match binds, or that it replaces:", p->name[k]);
+				bad(r, "emit reads a name that not every match binds, or that it replaces:",
+				    p->name[k]);
 		for (int k = 0; k < l->n_out; k++)
 			bound[l->out[k]] = true;
 		if (!l->term && (p->line_of[l->out[0]] < 0 || l->n_out > 1))
@@ -441,13 +448,15 @@ static void check_optional(Reader *r)
 {
 	for (int i = 0; i < r->p->n_match; i++) {
 		const Line *l = &r->p->match[i];
-		if (l->optional && (l->n_out != 1 || l->term->n_in < 1 || l->term->in[0].kind != ARG_VALUE || l->term->other))
-			bad(r, "an optional line has one result, one alternative and a name as its first operand, unlike",
+		if (l->optional && (l->n_out != 1 || l->term->n_in < 1 || l->term->in[0].kind != ARG_VALUE ||
+		                    l->term->other))
+			bad(r, "an optional line has one result, one alternative and a name as first operand, unlike",
 			    r->p->name[l->out[0]]);
 	}
 }
 
-/* One step of the walk over the pattern: lines whose value is known, or that read a known value. True when it went further. */
+/* One step of the walk over the pattern: lines whose value is known, or that read a known value. True when it went
+ * further. */
 static bool walk_on(const Pattern *p, bool *known, bool *reached)
 {
 	bool more = false;

@@ -4,7 +4,8 @@
  *     s = pow(x, 2) | mul(x, x)         └─ other ──> the next alternative
  *     n = div(x, sqrt(v))               in[1] is a TERM of its own
  *
- * Every name of both texts has a number, every node of `match` a place in Match.node: a line its own number, a nested term one from MAX_LINES on.
+ * Every name of both texts has a number, every node of `match` a place in Match.node: a line its own number, a nested
+ * term one from MAX_LINES on.
  */
 #ifndef GRAFT_PATTERN_H
 #define GRAFT_PATTERN_H

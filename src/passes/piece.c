@@ -1,7 +1,8 @@
 /* piece.c - see piece.h. */
 #include "piece.h"
 
-/* Views are traced this far, and splits into no more pieces; beyond that is no model, and would make a pass quadratic. */
+/* Views are traced this far, and splits into no more pieces; beyond that is no model, and would make a pass
+ * quadratic. */
 enum { MAX_TRACE = 64, MAX_CUTS = 256 };
 
 static Dim last_dim(const Value *v)
@@ -25,7 +26,7 @@ static bool const_dim(Dim d, int64_t *add)
 static bool cut_step(const Node *n, const Value *out, int64_t *start)
 {
 	int64_t from = 0;
-	if (!dim_is_const(last_dim(out)) || out->index >= MAX_CUTS || !on_last(n, 0))
+	if (!dim_is_const(last_dim(out)) || out->index >= MAX_CUTS)
 		return false;
 	switch (op_code(n->op)) {
 	case OP_split:
@@ -48,6 +49,8 @@ static bool cut_step(const Node *n, const Value *out, int64_t *start)
 	default:
 		return false;
 	}
+	if (!on_last(n, 0))
+		return false;
 	*start += from;
 	return true;
 }

@@ -26,7 +26,8 @@ typedef struct Piece {
 
 Piece piece_of(Graph *g, Value *v);
 
-/* One step down: is `out`, made by its node from operand 0, a view of columns of that operand (or a copy of them)? Adds where it starts. */
+/* One step down: is `out`, made by its node from operand 0, a view of columns of that operand (or a copy of them)? Adds
+ * where it starts. */
 bool piece_step(Graph *g, const Value *out, int64_t *start);
 
 /* The distance between rows of v, in elements, if its base is dense. */

@@ -1,8 +1,8 @@
 /* recompose_rms_norm.c - norms spelled out in small ops become rms_norm nodes.
  *
- * Tentative: a norm that no fusion takes goes back to the ops it was spelled in, so that an exported graph is not changed for nothing.
- * Two rules, because the casts tell where the product with the weight is rounded. `xf`, `wf` and `nc` are the same values as `x`, `w` and
- * `n` where a model has no casts.
+ * Tentative: a norm that no fusion takes goes back to the ops it was spelled in, so that an exported graph is not
+ * changed for nothing. Two rules, because the casts tell where the product with the weight is rounded. `xf`, `wf` and
+ * `nc` are the same values as `x`, `w` and `n` where a model has no casts.
  */
 #include "rule.h"
 
@@ -36,7 +36,8 @@ static bool weight_fits(Match *m, const Value *x, const Value *w)
 		return refuse(m, "weight_length", "the weight '%s' is %s long, the last axis of '%s' is %s", w->name,
 		              dim_string(a, w->type.dims[0]), x->name, dim_string(a, last));
 	return w->type.dtype == x->type.dtype ||
-	       refuse(m, "weight_dtype", "the weight '%s' is %s, the input '%s' is %s", w->name, dtype_of(w), x->name, dtype_of(x));
+	       refuse(m, "weight_dtype", "the weight '%s' is %s, the input '%s' is %s", w->name, dtype_of(w), x->name,
+	              dtype_of(x));
 }
 
 /* Sums are made in float32, or in float64 for float64. */
@@ -47,7 +48,8 @@ static bool sums_fit(Match *m, const Value *x)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const Value *v = match_value(m, names[i]);
 		if (v->type.dtype != wanted)
-			return refuse(m, "dtype", "'%s' is %s, wanted %s", v->name, dtype_of(v), graft_dtype_name(wanted));
+			return refuse(m, "dtype", "'%s' is %s, wanted %s", v->name, dtype_of(v),
+			              graft_dtype_name(wanted));
 	}
 	return true;
 }
@@ -68,7 +70,8 @@ static bool is_cast_back(Match *m)
 	if (match_node(m, "xf") || !up || op_code(up->op) != OP_cast)
 		return false;
 	for (const Use *u = y->uses; u; u = u->next)
-		if (u->node && op_code(u->node->op) == OP_cast && u->node->out[0]->type.dtype == up->in[0].value->type.dtype)
+		if (u->node && op_code(u->node->op) == OP_cast &&
+		    u->node->out[0]->type.dtype == up->in[0].value->type.dtype)
 			return true;
 	return false;
 }
@@ -80,7 +83,8 @@ static bool early_fits(Match *m)
 	if (is_cast_back(m) || (differs && !match_node(m, "nc")))
 		return false;
 	if (differs)
-		return refuse(m, "dtype", "'%s' is %s where it meets the weight, the input '%s' is %s", nc->name, dtype_of(nc), x->name,
+		return refuse(m, "dtype", "'%s' is %s where it meets the weight, the input '%s' is %s", nc->name,
+		              dtype_of(nc), x->name,
 		              dtype_of(x));
 	return norm_fits(m);
 }
@@ -98,7 +102,8 @@ static void early_round(Match *m)
 	"sq = pow(xf, 2) | mul(xf, xf) | square(xf)\n" \
 	"mn = mean(sq) {axes=[-1], keepdim=true}\n" \
 	"v = add(mn, eps)\n" \
-	"n = mul(xf, rsqrt(v)) | mul(xf, reciprocal(sqrt(v))) | mul(xf, pow(v, -0.5)) | mul(xf, div(1, sqrt(v))) | div(xf, sqrt(v))\n"
+	"n = mul(xf, rsqrt(v)) | mul(xf, reciprocal(sqrt(v))) | mul(xf, pow(v, -0.5)) | mul(xf, div(1, sqrt(v))) " \
+	"| div(xf, sqrt(v))\n"
 
 const Rule rules_recompose_rms_norm[] = {
 	{ .name  = "rms_norm_late",

@@ -1,4 +1,5 @@
-/* replace.c - checks a whole match against what it would become, then changes the graph. Nothing is changed before every check stands. */
+/* replace.c - checks a whole match against what it would become, then changes the graph. Nothing is changed before
+ * every check stands. */
 #include "match.h"
 #include "piece.h"
 #include "../ir/shape.h"
@@ -26,23 +27,31 @@ static Attr scalar_arg(const Match *m, const Arg *a)
 	return a->kind == ARG_NUMBER ? a->number : m->s.attr[a->name];
 }
 
-static Attr as_kind(const Match *m, const Term *t, Attr a, AttrKind kind)
-{
-	if (a.kind == ATTR_INT && kind == ATTR_FLOAT)
-		return (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
-	if (a.kind != kind && a.kind != ATTR_NONE)
-		fail_at(graph_job(m->run->g), GRAFT_E_RULE, m->p->label, "emit gives %s a %s where it takes a %s", t->op->name,
-		        attr_kind_name(a.kind), attr_kind_name(kind));
-	return a;
-}
-
-/* What emit says about attribute i; NONE: nothing. */
+/* What emit says about attribute i; NONE: nothing. An integer does where a float is wanted. */
 static Attr emit_attr(const Match *m, const Term *t, int i)
 {
-	for (int k = 0; k < t->n_attr; k++)
-		if (t->attr[k].index == i)
-			return as_kind(m, t, t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name], t->op->attrs[i].kind);
+	for (int k = 0; k < t->n_attr; k++) {
+		if (t->attr[k].index != i)
+			continue;
+		Attr a = t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name];
+		if (a.kind == ATTR_INT && t->op->attrs[i].kind == ATTR_FLOAT)
+			a = (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
+		return a;
+	}
 	return (Attr){ .kind = ATTR_NONE };
+}
+
+/* A constant of the graph that becomes an attribute may be of a kind that the attribute is not. */
+static bool attrs_stand(Match *m, const Term *t)
+{
+	for (int i = 0; i < t->op->n_attrs; i++) {
+		Attr a = emit_attr(m, t, i);
+		const AttrSpec *spec = &t->op->attrs[i];
+		if (a.kind != ATTR_NONE && a.kind != spec->kind)
+			return refuse(m, "attribute", "%s of %s would be a %s, wanted a %s", spec->name, t->op->name,
+			              attr_kind_name(a.kind), attr_kind_name(spec->kind));
+	}
+	return true;
 }
 
 static Value *draft_value(Match *m, Type type)
@@ -132,7 +141,8 @@ static const char *type_words(Match *m, const Type *type)
 static bool same_type(Match *m, const Value *root, const Type *type)
 {
 	return type_eq(m->run->g, &root->type, type) == YES ||
-	       refuse(m, "type", "'%s' is %s, its replacement would be %s", root->name, type_words(m, &root->type), type_words(m, type));
+	       refuse(m, "type", "'%s' is %s, its replacement would be %s", root->name, type_words(m, &root->type),
+	              type_words(m, type));
 }
 
 /* ---- can the target call it ---- */
@@ -187,7 +197,8 @@ static Node *last_root(const Match *m)
 	return last;
 }
 
-/* The replacement reads where the last root stands what the match read from its first node on: no write may lie between. */
+/* The replacement reads where the last root stands what the match read from its first node on: no write may lie
+ * between. */
 static bool reads_stand(Match *m, const Value *v)
 {
 	if (!v || v->kind == VALUE_LITERAL || !alias_written(m->alias, v))
@@ -196,11 +207,25 @@ static bool reads_stand(Match *m, const Value *v)
 	const Node *last = last_root(m);
 	for (const Node *n = first_matched(m); n != last; n = n->next)
 		if (node_writes(n) && n->n_in && n->in[0].value && alias_class(m->alias, n->in[0].value) == class)
-			return refuse(m, "hazard", "'%s' writes the storage of '%s', which is read before and after", node_label(n), v->name);
+			return refuse(m, "hazard", "'%s' writes the storage of '%s', which is read before and after",
+			              node_label(n), v->name);
 	return true;
 }
 
-/* A replaced value whose storage is written would take its writers along. Where all is views, storage stays what it was. */
+/* The same for what is between: a matched value that was written since is not what its node made. */
+static bool inner_reads_stand(Match *m)
+{
+	for (int i = 0; i < m->p->n_places; i++) {
+		const Node *n = m->s.node[i];
+		for (uint32_t k = 0; n && k < n->n_in; k++)
+			if (!reads_stand(m, n->in[k].value))
+				return false;
+	}
+	return true;
+}
+
+/* A replaced value whose storage is written would take its writers along. Where all is views, storage stays what it
+ * was. */
 static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 {
 	if (!m->alias || only_views(m))
@@ -213,10 +238,13 @@ static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		if (!reads_stand(m, operands[i]))
 			return false;
+	if (!inner_reads_stand(m))
+		return false;
 	for (int i = 0; i < m->p->n_emit; i++) {
 		const Line *l = &m->p->emit[i];
 		if (!l->term && alias_written(m->alias, m->s.value[l->same]))
-			return refuse(m, "hazard", "the storage of '%s' is written in place", m->s.value[l->same]->name);
+			return refuse(m, "hazard", "the storage of '%s' is written in place",
+			              m->s.value[l->same]->name);
 	}
 	return true;
 }
@@ -238,7 +266,8 @@ static bool can_move(Match *m, Value *const *operands, uint32_t n)
 	case MOVE_OK:
 		return true;
 	case MOVE_CYCLE:
-		return refuse(m, "cycle", "the replacement needs '%s', which depends on what is replaced", name_of(culprit));
+		return refuse(m, "cycle", "the replacement needs '%s', which depends on what is replaced",
+		              name_of(culprit));
 	case MOVE_HAZARD:
 		return refuse(m, "hazard", "'%s' writes storage that is used before and after it", name_of(culprit));
 	}
@@ -274,6 +303,8 @@ static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
 {
 	if (!l->term)
 		return same_type(m, m->s.value[l->out[0]], &m->s.value[l->same]->type);
+	if (!attrs_stand(m, l->term))
+		return false;
 	Draft *d = *end = draft_line(m, made, l);
 	if (!draft_types(m, d))
 		return false;
@@ -325,7 +356,8 @@ static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, N
 	for (int i = 0; i < l->n_out; i++)
 		names[i] = out_name(m, l->out[i]);
 	Node *n = node_new(m->run->g, &(NodeSpec){
-		.op = l->term->op, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out, .attr = d->node.attr,
+		.op = l->term->op, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out,
+		.attr = d->node.attr,
 		.before = before,
 	});
 	for (int i = 0; i < l->n_out; i++)

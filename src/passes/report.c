@@ -67,7 +67,8 @@ static Refusal *refusal_of(PassRun *run, const Node *node)
 	uint32_t at = run->refusal_at[node->id];
 	if (at)
 		return &run->refusals[at - 1];
-	run->refusals = arena_grow(run->scratch, run->refusals, run->n_refusals, &run->cap_refusals, sizeof *run->refusals);
+	run->refusals = arena_grow(run->scratch, run->refusals, run->n_refusals, &run->cap_refusals,
+	                           sizeof *run->refusals);
 	run->refusals[run->n_refusals] = (Refusal){ .id = node->id, .depth = -1 };
 	run->refusal_at[node->id] = (uint32_t)++run->n_refusals;
 	return &run->refusals[run->n_refusals - 1];
@@ -120,7 +121,8 @@ void report_refusal(graft_report *r, const char *pass, const char *node, const c
 {
 	Arena *a = &r->arena;
 	r->refusal = arena_grow(a, r->refusal, r->n_refusals, &r->cap_refusals, sizeof *r->refusal);
-	r->refusal[r->n_refusals++] = (graft_refusal){ arena_strdup(a, pass), arena_strdup(a, node), code, arena_strdup(a, message) };
+	r->refusal[r->n_refusals++] = (graft_refusal){ arena_strdup(a, pass), arena_strdup(a, node), code,
+	                                               arena_strdup(a, message) };
 }
 
 const graft_pass_result *graft_report_pass(const graft_report *r, size_t i)

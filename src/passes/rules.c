@@ -1,13 +1,14 @@
 /* rules.c - applies a list of rules to a graph until none fires.
  *
- * One sweep visits every node in order and tries the rules that start at its op, in the order of the list. The last sweep is one in which
- * nothing fires, so the refusals it leaves describe the graph as it is.
+ * One sweep visits every node in order and tries the rules that start at its op, in the order of the list. The last
+ * sweep is one in which nothing fires, so the refusals it leaves describe the graph as it is.
  */
 #include "match.h"
 #include <assert.h>
 #include <string.h>
 
-/* A rule that makes work for itself is stopped: more sweeps than any sound list needs, or many more rewrites than there were nodes. */
+/* A rule that makes work for itself is stopped: more sweeps than any sound list needs, or many more rewrites than there
+ * were nodes. */
 enum { MAX_SWEEPS = 64, MAX_PER_NODE = 4, MAX_SMALL = 256 };
 
 typedef struct Engine {
@@ -127,7 +128,7 @@ void rules_run(PassRun *run, const Rule *rules)
 			return;
 		if (i == MAX_SWEEPS || e->n_fired > e->most)
 			fail_at(graph_job(run->g), GRAFT_E_RULE, e->last->label,
-			        "rule '%s' still fires after %zu rewrites in %d sweeps: what it makes, it matches again", e->last->label,
-			        e->n_fired, i + 1);
+			        "rule '%s' still fires after %zu rewrites in %d sweeps: it matches what it makes",
+			        e->last->label, e->n_fired, i + 1);
 	}
 }

@@ -1,4 +1,5 @@
-/* config.c - flags, levels, lists and configuration files: what is decided, by whom, and what is refused with its place. */
+/* config.c - flags, levels, lists and configuration files: what is decided, by whom, and what is refused with its
+ * place. */
 #include "../../src/passes/config.h"
 #include "test.h"
 #include <stdlib.h>
@@ -28,7 +29,8 @@ static void ask_body(Job *job, void *arg)
 {
 	Ask *a = arg;
 	Decision d = config_decide(a->c, pass_find(a->pass, strlen(a->pass)), &job->scratch);
-	snprintf(a->text, sizeof a->text, "%s %s by %s: %s", flags[d.requested], d.wanted ? "yes" : "no", d.who, d.reason);
+	snprintf(a->text, sizeof a->text, "%s %s by %s: %s", flags[d.requested], d.wanted ? "yes" : "no", d.who,
+	         d.reason);
 }
 
 /* "requested effective by whom: why" */
@@ -113,7 +115,8 @@ TEST(config_file)
 {
 	Fixture f = start();
 	char path[64], wanted[256];
-	CHECK_INT(load(&f, "{\"level\": 1, \"passes\": {\"cse\": \"on\", \"dce\": \"off\", \"lower_fused\": \"auto\"}, \"limit\": 7, "
+	CHECK_INT(load(&f, "{\"level\": 1, \"passes\": {\"cse\": \"on\", \"dce\": \"off\", "
+	               "\"lower_fused\": \"auto\"}, \"limit\": 7, "
 	               "\"target\": \"caps.json\"}", path), GRAFT_OK);
 	snprintf(wanted, sizeof wanted, "on yes by %s: switched on by %s", path, path);
 	check_decided(&f, "cse", wanted);
@@ -153,13 +156,16 @@ static void check_wrong(const Wrong *w)
 TEST(config_files_that_are_wrong)
 {
 	static const Wrong wrong[] = {
-		{ "{\"level\": 1,\n \"pases\": {}}", GRAFT_E_CONFIG, 2, 2, "$.pases", "level, passes, run, limit, target" },
+		{ "{\"level\": 1,\n \"pases\": {}}", GRAFT_E_CONFIG, 2, 2, "$.pases",
+		  "level, passes, run, limit, target" },
 		{ "{\"level\": 4}", GRAFT_E_CONFIG, 1, 11, "$.level", "4" },
 		{ "{\"level\": 1.0}", GRAFT_E_CONFIG, 1, 11, "$.level", "integer" },
-		{ "{\"level\": 0, \"passes\": {\n\"cse\": \"on\",\n\"fuse\": \"on\"}}", GRAFT_E_CONFIG, 3, 1, "$.passes.fuse", "there is no pass 'fuse'" },
+		{ "{\"level\": 0, \"passes\": {\n\"cse\": \"on\",\n\"fuse\": \"on\"}}", GRAFT_E_CONFIG, 3, 1,
+		  "$.passes.fuse", "there is no pass 'fuse'" },
 		{ "{\"level\": 0, \"passes\": {\"cse\": true}}", GRAFT_E_CONFIG, 1, 32, "$.passes.cse", "string" },
 		{ "{\"level\": 0, \"passes\": {\"cse\": \"yes\"}}", GRAFT_E_CONFIG, 1, 32, "$.passes.cse", "auto" },
-		{ "{\"target\": \"t\", \"run\": [\"cse\", \"dse\"]}", GRAFT_E_CONFIG, 1, 32, "$.run[1]", "there is no pass 'dse'" },
+		{ "{\"target\": \"t\", \"run\": [\"cse\", \"dse\"]}", GRAFT_E_CONFIG, 1, 32, "$.run[1]",
+		  "there is no pass 'dse'" },
 		{ "{\"level\": 0, \"limit\": -1}", GRAFT_E_CONFIG, 1, 23, "$.limit", "-1" },
 		{ "[]", GRAFT_E_CONFIG, 1, 1, "$", "object" },
 		{ "{\"level\": 0,}", GRAFT_E_SYNTAX, 1, 13, "$", "" },

@@ -686,7 +686,7 @@ TEST(saving_keeps_links_modes_and_devices)
 	CHECK_HAS(err.message, "directory");
 	CHECK_INT(graft_graph_save(g, "nowhere/at/all.json", GRAFT_FORMAT_AUTO, &err), GRAFT_E_IO);
 	CHECK_INT(graft_graph_save(g, "g.onnx", GRAFT_FORMAT_AUTO, &err), GRAFT_E_USAGE);
-	CHECK_HAS(err.message, ".json, .graft or .dot");
+	CHECK_HAS(err.message, ".json, .graft, .dot or .pt2");
 	graft_graph_free(g);
 	unlink(link);
 	unlink(f.file);

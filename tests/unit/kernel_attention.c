@@ -53,7 +53,8 @@ static void check_row(const Setup *s, int64_t first, double tolerance)
 		for (int64_t j = 0; j < keys; j++)
 			want += weight[j] == 0 ? 0 : weight[j] / sum * at_row(s->v, s->y, at, j, e);
 		if (!close_to(s->y->t.dtype, box_get(s->y, first + e), want, 0.51, tolerance))
-			test_fail(__FILE__, __LINE__, "%s: element %lld is %.9g, not %.9g", graft_dtype_name((graft_dtype)s->y->t.dtype),
+			test_fail(__FILE__, __LINE__, "%s: element %lld is %.9g, not %.9g",
+			          graft_dtype_name((graft_dtype)s->y->t.dtype),
 			          (long long)(first + e), box_get(s->y, first + e), want);
 	}
 	free(weight);
@@ -79,12 +80,17 @@ static Layout any_layout(Random *r) { return (Layout)random_below(r, LAYOUTS); }
 
 static void random_setup(Random *r, int dtype, int mask, bool causal)
 {
-	int64_t b = 1 + random_below(r, 2), h = 1 + random_below(r, 3), t = 1 + random_below(r, 12), n = 1 + random_below(r, 12);
+	int64_t b = 1 + random_below(r, 2), h = 1 + random_below(r, 3);
+	int64_t t = 1 + random_below(r, 12), n = 1 + random_below(r, 12);
 	int64_t d = 1 + random_below(r, 9), e = 1 + random_below(r, 9);
 	Setup s = { .causal = causal, .mask = MISSING, .scale = random_below(r, 2) ? 0 : 0.3 };
 	s.q = box_new(r, dtype, SHAPE(b, h, t, d), any_layout(r));
 	s.k = box_new(r, dtype, SHAPE(b, random_below(r, 2) ? 1 : h, n, d), any_layout(r));
-	s.v = random_below(r, 2) ? box_new(r, dtype, SHAPE(h, n, e), any_layout(r)) : box_new(r, dtype, SHAPE(b, h, n, e), any_layout(r));
+	s.v = box_new(r, dtype, SHAPE(b, random_below(r, 2) ? 1 : h, n, e), any_layout(r));
+	if (random_below(r, 2)) {
+		box_free(s.v);
+		s.v = box_new(r, dtype, SHAPE(h, n, e), any_layout(r));
+	}
 	s.y = box_new(r, dtype, SHAPE(b, h, t, e), (Layout)random_below(r, EXPANDED));
 	if (mask == 1)
 		s.mask = box_new(r, GRAFT_DTYPE_bool, SHAPE(t, n), any_layout(r));
@@ -170,8 +176,10 @@ TEST(kernel_attention_refuses)
 	Random r = { 55 };
 	Host h;
 	graft_attr attr[2] = { { .given = 1 }, { .given = 0 } };
-	Box *q = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 3), DENSE), *k = box_new(&r, GRAFT_DTYPE_f32, SHAPE(4, 2), DENSE);
-	Box *v = box_new(&r, GRAFT_DTYPE_f32, SHAPE(4, 2), DENSE), *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 2), DENSE);
+	Box *q = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 3), DENSE);
+	Box *k = box_new(&r, GRAFT_DTYPE_f32, SHAPE(4, 2), DENSE);
+	Box *v = box_new(&r, GRAFT_DTYPE_f32, SHAPE(4, 2), DENSE);
+	Box *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 2), DENSE);
 	host_init(&h, 1);
 	CHECK_INT(fail_kernel(cpu_scaled_dot_product_attention, &h, BOXES(q, k, v), BOXES(y), attr, 2), GRAFT_E_USAGE);
 	h.scratch_left = 0;
@@ -192,7 +200,8 @@ static void check_rope(const Box *x, const Box *c, const Box *s, const Box *y, b
 		b = a + (interleaved ? 1 : half);
 		box_coordinates(y, i, at);
 		double vc = at_row(c, y, at, at[y->t.rank - 2], pair), vs = at_row(s, y, at, at[y->t.rank - 2], pair);
-		double p = second ? box_get(x, b) * vc : box_get(x, a) * vc, q = second ? box_get(x, a) * vs : -box_get(x, b) * vs;
+		double first = box_get(x, a), other = box_get(x, b);
+		double p = (second ? other : first) * vc, q = (second ? first : -other) * vs;
 		CHECK(close_to(y->t.dtype, box_get(y, i), p + q, 0.51, (fabs(p) + fabs(q)) * 0x1p-23));
 	}
 }

@@ -26,6 +26,14 @@ static double want_rsqrt(double a, double b) { return 1 / sqrt(a) + 0 * b; }
 static double want_sigmoid(double a, double b) { return 1 / (1 + exp(-a)) + 0 * b; }
 static double want_silu(double a, double b) { return a / (1 + exp(-a)) + 0 * b; }
 
+static double want_abs(double a, double b) { return fabs(a) + 0 * b; }
+static double want_relu(double a, double b) { return (a > 0 ? a : 0) + 0 * b; }
+static double want_exp(double a, double b) { return exp(a) + 0 * b; }
+static double want_log(double a, double b) { return log(a) + 0 * b; }
+static double want_tanh(double a, double b) { return tanh(a) + 0 * b; }
+static double want_maximum(double a, double b) { return a > b ? a : b; }
+static double want_minimum(double a, double b) { return a < b ? a : b; }
+
 static const Case cases[] = {
 	{ "add", cpu_add, 2, want_add, 0.5, true, false },
 	{ "sub", cpu_sub, 2, want_sub, 0.5, true, false },
@@ -41,6 +49,13 @@ static const Case cases[] = {
 	{ "rsqrt", cpu_rsqrt, 1, want_rsqrt, 1.5, false, true },
 	{ "sigmoid", cpu_sigmoid, 1, want_sigmoid, 2.5, false, false },
 	{ "silu", cpu_silu, 1, want_silu, 3, false, false },
+	{ "abs", cpu_abs, 1, want_abs, 0, true, false },
+	{ "relu", cpu_relu, 1, want_relu, 0, true, false },
+	{ "exp", cpu_exp, 1, want_exp, 1.5, false, false },
+	{ "log", cpu_log, 1, want_log, 1, false, true },
+	{ "tanh", cpu_tanh, 1, want_tanh, 1.5, false, false },
+	{ "maximum", cpu_maximum, 2, want_maximum, 0, true, false },
+	{ "minimum", cpu_minimum, 2, want_minimum, 0, true, false },
 };
 
 /* A shape that broadcasts to `shape`: some axes of size 1, some leading ones not there. */
@@ -131,7 +146,8 @@ TEST(kernel_elementwise_random)
 /* An integer operand of an op whose result is a float. */
 TEST(kernel_elementwise_integers_to_float)
 {
-	Box *a = box_vector(GRAFT_DTYPE_i64, 3, (double[]){ 7, -1, 0 }), *b = box_vector(GRAFT_DTYPE_i32, 3, (double[]){ 2, 4, 0 });
+	Box *a = box_vector(GRAFT_DTYPE_i64, 3, (double[]){ 7, -1, 0 });
+	Box *b = box_vector(GRAFT_DTYPE_i32, 3, (double[]){ 2, 4, 0 });
 	Box *y = box_vector(GRAFT_DTYPE_f32, 3, NULL);
 	run_kernel(cpu_div, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
 	CHECK(box_get(y, 0) == 3.5 && box_get(y, 1) == -0.25 && isnan(box_get(y, 2)));
@@ -229,7 +245,8 @@ TEST(kernel_elementwise_special_values)
 	CHECK(unary(cpu_rsqrt, INFINITY) == 0);
 	CHECK(unary(cpu_reciprocal, -0.0f) == -INFINITY);
 	CHECK(signbit(unary(cpu_neg, 0)) && !signbit(unary(cpu_neg, -0.0f)));
-	CHECK(unary(cpu_sigmoid, INFINITY) == 1 && unary(cpu_sigmoid, -INFINITY) == 0 && isnan(unary(cpu_sigmoid, NAN)));
+	CHECK(unary(cpu_sigmoid, INFINITY) == 1 && unary(cpu_sigmoid, -INFINITY) == 0 &&
+	      isnan(unary(cpu_sigmoid, NAN)));
 	CHECK(isnan(unary(cpu_silu, -INFINITY)) && unary(cpu_silu, INFINITY) == INFINITY);
 	CHECK(isnan(unary(cpu_cos, INFINITY)) && unary(cpu_cos, 0) == 1);
 	CHECK(unary(cpu_square, 0x1p-70f) == 0x1p-140f);
@@ -238,9 +255,10 @@ TEST(kernel_elementwise_special_values)
 
 TEST(kernel_elementwise_bool)
 {
-	Box *a = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 0, 1, 1 }), *b = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 1, 0, 1 });
+	Box *a = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 0, 1, 1 });
+	Box *b = box_vector(GRAFT_DTYPE_bool, 4, (double[]){ 0, 1, 0, 1 });
 	Box *y = box_vector(GRAFT_DTYPE_bool, 4, NULL);
-	((unsigned char *)b->t.data)[3] = 7;                /* a byte from a stranger's file that is not 1 is true all the same */
+	((unsigned char *)b->t.data)[3] = 7;                /* a stranger's byte: true all the same */
 	run_kernel(cpu_add, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
 	CHECK(memcmp(y->t.data, "\0\1\1\1", 4) == 0);
 	run_kernel(cpu_mul, 1, BOXES(a, b), BOXES(y), NO_ATTRS);
@@ -257,10 +275,12 @@ TEST(kernel_elementwise_rank_64_and_empty)
 	for (int i = 0; i < GRAFT_MAX_RANK; i++)
 		shape[i] = i % 13 == 0 ? 2 : 1;
 	Box *a = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, PERMUTED);
-	Box *b = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, NEGATIVE), *y = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, DENSE);
+	Box *b = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, NEGATIVE);
+	Box *y = box_new(&r, GRAFT_DTYPE_f32, GRAFT_MAX_RANK, shape, DENSE);
 	run_kernel(cpu_add, 3, BOXES(a, b), BOXES(y), NO_ATTRS);
 	check_case(&cases[0], a, b, y);
-	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE), *y0 = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
+	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
+	Box *y0 = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 0), DENSE);
 	run_kernel(cpu_mul, 1, BOXES(none, none), BOXES(y0), NO_ATTRS);
 	box_free(a);
 	box_free(b);

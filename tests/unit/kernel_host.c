@@ -15,7 +15,8 @@ static void host_parallel(void *self, int64_t n, int64_t grain, void (*body)(voi
 		body(arg, n * i / pieces, n * (i + 1) / pieces);
 }
 
-static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk,
+static void host_sgemm(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
+                       const float *b, int64_t bk,
                        int64_t bj, float *c, int64_t ci, int accumulate)
 {
 	(void)self;
@@ -46,7 +47,8 @@ static void *host_scratch(void *self, size_t bytes)
 
 void host_init(Host *h, int pieces)
 {
-	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch, NULL }, .pieces = pieces, .scratch_left = INT64_C(1) << 32 };
+	*h = (Host){ .api = { h, host_parallel, host_sgemm, host_scratch, NULL }, .pieces = pieces,
+	             .scratch_left = INT64_C(1) << 32 };
 }
 
 void host_end(Host *h)
@@ -174,10 +176,15 @@ static unsigned small_bits(double v, int width, int m, int bias)
 static void put_small(int dtype, void *p, double v)
 {
 	Format f = format_of(dtype);
-	int width = 8 * (int)graft_dtype_size((graft_dtype)dtype), bias = dtype == GRAFT_DTYPE_f8e4m3fn ? 7 : 1 - f.bottom;
+	int width = 8 * (int)graft_dtype_size((graft_dtype)dtype);
+	int bias = dtype == GRAFT_DTYPE_f8e4m3fn ? 7 : 1 - f.bottom;
 	unsigned top = (1u << (width - 1)) - (f.infinity ? 1u << f.bits : 1), bits;
-	bits = isnan(v) ? dtype == GRAFT_DTYPE_f8e4m3fnuz ? 0x80 : top | 1 : isinf(v) ? small_bits(copysign(0, v), width, 0, 0) | top
-	       : small_bits(v, width, f.bits, bias);
+	if (isnan(v))
+		bits = dtype == GRAFT_DTYPE_f8e4m3fnuz ? 0x80 : top | 1;
+	else if (isinf(v))
+		bits = top | (v < 0 ? 1u << (width - 1) : 0);
+	else
+		bits = small_bits(v, width, f.bits, bias);
 	if (dtype == GRAFT_DTYPE_f8e4m3fnuz && v == 0)
 		bits = 0;                     /* it has one zero */
 	uint16_t two = (uint16_t)bits;
@@ -348,11 +355,13 @@ static void check_only_elements(Box *b)
 	CHECK(memcmp(b->before, b->memory, b->bytes) == 0);
 }
 
-static int launch(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out, const graft_attr *attr,
+static int launch(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out,
+                  const graft_attr *attr,
                   int n_attr)
 {
 	graft_tensor ins[16], outs[4];
-	graft_launch l = { sizeof l, n_in, n_out, n_attr, ins, outs, attr, NULL, &h->api, h->message, sizeof h->message };
+	graft_launch l = { sizeof l, n_in, n_out, n_attr, ins, outs, attr, NULL, &h->api, h->message,
+	                  sizeof h->message };
 	int status;
 	CHECK(n_in <= 16 && n_out <= 4);
 	for (int i = 0; i < n_in; i++)
@@ -373,7 +382,8 @@ static int launch(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box
 	return status;
 }
 
-void run_kernel(graft_launch_fn kernel, int pieces, Box *const *in, int n_in, Box *const *out, int n_out, const graft_attr *attr,
+void run_kernel(graft_launch_fn kernel, int pieces, Box *const *in, int n_in, Box *const *out, int n_out,
+                const graft_attr *attr,
                 int n_attr)
 {
 	Host h;
@@ -384,7 +394,8 @@ void run_kernel(graft_launch_fn kernel, int pieces, Box *const *in, int n_in, Bo
 		test_fail(__FILE__, __LINE__, "the kernel failed: %s", h.message);
 }
 
-int fail_kernel(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out, const graft_attr *attr,
+int fail_kernel(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out,
+                const graft_attr *attr,
                 int n_attr)
 {
 	int status = launch(kernel, h, in, n_in, out, n_out, attr, n_attr);

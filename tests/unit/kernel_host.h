@@ -33,7 +33,7 @@ double random_number(Random *r);              /* about -4 .. 4, with a few exact
 
 double element_get(int dtype, const void *p); /* an integer above 2^53 loses bits */
 void element_put(int dtype, void *p, double v);   /* v must be a value of the dtype */
-double rounded(int dtype, double v);          /* the nearest value of a floating dtype, ties to even; inf where it overflows */
+double rounded(int dtype, double v);          /* the nearest value of the dtype, ties to even */
 double ulp(int dtype, double v);              /* distance of neighbours at v */
 bool is_integer(int dtype);
 
@@ -63,10 +63,12 @@ void box_coordinates(const Box *b, int64_t index, int64_t *at);
 double box_get_broadcast(const Box *b, const Box *to, int64_t index);
 
 /* Runs a kernel over n pieces and checks that it succeeds and that nothing but elements of the outputs changed. */
-void run_kernel(graft_launch_fn kernel, int pieces, Box *const *in, int n_in, Box *const *out, int n_out, const graft_attr *attr,
+void run_kernel(graft_launch_fn kernel, int pieces, Box *const *in, int n_in, Box *const *out, int n_out,
+                const graft_attr *attr,
                 int n_attr);
 /* Runs it where it must fail: returns the status, the message in h. */
-int fail_kernel(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out, const graft_attr *attr,
+int fail_kernel(graft_launch_fn kernel, Host *h, Box *const *in, int n_in, Box *const *out, int n_out,
+                const graft_attr *attr,
                 int n_attr);
 
 /* Is got within `ulps` of want in that dtype (and `slack` more)? NaN agrees with NaN. */

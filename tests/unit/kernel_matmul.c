@@ -15,8 +15,8 @@ static void check_dot(const Box *y, int64_t i, Dot d)
 	bool half = dtype == GRAFT_DTYPE_f16 || dtype == GRAFT_DTYPE_bf16;
 	double slack = d.size * (dtype == GRAFT_DTYPE_f64 ? 0x1p-48 : 0x1p-21);
 	if (!close_to(dtype, box_get(y, i), d.sum, half ? 0.51 : 1, is_integer(dtype) ? 0 : slack))
-		test_fail(__FILE__, __LINE__, "%s: element %lld is %.9g, not %.9g", graft_dtype_name((graft_dtype)dtype), (long long)i,
-		          box_get(y, i), d.sum);
+		test_fail(__FILE__, __LINE__, "%s: element %lld is %.9g, not %.9g",
+		          graft_dtype_name((graft_dtype)dtype), (long long)i, box_get(y, i), d.sum);
 }
 
 static void check_linear(const Box *x, const Box *w, const Box *b, const Box *y)
@@ -32,7 +32,8 @@ static void check_linear(const Box *x, const Box *w, const Box *b, const Box *y)
 	}
 }
 
-static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f16, GRAFT_DTYPE_f64, GRAFT_DTYPE_i32, GRAFT_DTYPE_i64 };
+static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f16, GRAFT_DTYPE_f64, GRAFT_DTYPE_i32,
+                             GRAFT_DTYPE_i64 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
 
 TEST(kernel_linear_random)
@@ -77,7 +78,8 @@ TEST(kernel_linear_panels)
 static void check_matmul(const Box *a, const Box *b, const Box *y, const Box *batch)
 {
 	bool row = a->t.rank == 1, column = b->t.rank == 1;
-	int64_t m = row ? 1 : a->shape[a->t.rank - 2], k = a->shape[a->t.rank - 1], n = column ? 1 : b->shape[b->t.rank - 1];
+	int64_t m = row ? 1 : a->shape[a->t.rank - 2], k = a->shape[a->t.rank - 1];
+	int64_t n = column ? 1 : b->shape[b->t.rank - 1];
 	Box fa = *a, fb = *b;                 /* their batch axes alone, to find which batch is read */
 	fa.t.rank -= row ? 1 : 2;
 	fb.t.rank -= column ? 1 : 2;
@@ -138,8 +140,10 @@ TEST(kernel_matmul_random)
 TEST(kernel_matmul_folds_batches)
 {
 	Random r = { 44 };
-	Box *a = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4, 5), DENSE), *b = box_new(&r, GRAFT_DTYPE_f32, SHAPE(5, 6), DENSE);
-	Box *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4, 6), DENSE), *batch = box_new(&r, GRAFT_DTYPE_u8, SHAPE(3), DENSE);
+	Box *a = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4, 5), DENSE);
+	Box *b = box_new(&r, GRAFT_DTYPE_f32, SHAPE(5, 6), DENSE);
+	Box *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4, 6), DENSE);
+	Box *batch = box_new(&r, GRAFT_DTYPE_u8, SHAPE(3), DENSE);
 	run_kernel(cpu_matmul, 2, BOXES(a, b), BOXES(y), NO_ATTRS);
 	check_matmul(a, b, y, batch);
 	for (int i = 0; i < 4; i++)
@@ -162,11 +166,15 @@ TEST(kernel_linear_refuses)
 {
 	Random r = { 45 };
 	Host h;
-	Box *x = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE), *w = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(4, 2), DENSE);
-	Box *y = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 4), DENSE), *right = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(4, 3), DENSE);
+	Box *x = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE);
+	Box *w = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(4, 2), DENSE);
+	Box *y = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 4), DENSE);
+	Box *right = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(4, 3), DENSE);
 	host_init(&h, 1);
 	CHECK_INT(fail_kernel(cpu_linear, &h, BOXES(x, w), BOXES(y), NO_ATTRS), GRAFT_E_USAGE);
 	CHECK_INT(fail_kernel(cpu_matmul, &h, BOXES(x, w), BOXES(y), NO_ATTRS), GRAFT_E_USAGE);
+	CHECK_INT(fail_kernel(cpu_matmul, &h, NULL, 0, BOXES(y), NO_ATTRS), GRAFT_E_USAGE);
+	CHECK_HAS(h.message, "takes 2 to 2 operands");
 	h.scratch_left = 16;
 	CHECK_INT(fail_kernel(cpu_linear, &h, BOXES(x, right), BOXES(y), NO_ATTRS), GRAFT_E_NOMEM);
 	CHECK_HAS(h.message, "no scratch memory for");

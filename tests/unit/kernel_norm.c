@@ -15,7 +15,8 @@ static void norm(int pieces, Box *x, Box *w, Box *y, double eps, int round)
  *   1.4    1.575 = 201.6/128  -> 202/128        179/128  * 1.125 = 201.375/128  -> 201/128 */
 TEST(kernel_norm_golden_rounding)
 {
-	Box *x = box_vector(GRAFT_DTYPE_bf16, 2, (double[]){ 1, 7 }), *w = box_vector(GRAFT_DTYPE_bf16, 2, (double[]){ 1.125, 1.125 });
+	Box *x = box_vector(GRAFT_DTYPE_bf16, 2, (double[]){ 1, 7 });
+	Box *w = box_vector(GRAFT_DTYPE_bf16, 2, (double[]){ 1.125, 1.125 });
 	Box *y = box_vector(GRAFT_DTYPE_bf16, 2, NULL);
 	uint16_t got[2];
 	norm(1, x, w, y, 0, LATE);
@@ -100,7 +101,7 @@ static void special(int dtype, double v, double first, double eps, double want, 
 
 TEST(kernel_norm_special_values)
 {
-	special(GRAFT_DTYPE_f16, 60000 - 60000 % 32, 60000 - 60000 % 32, 0, 1, 1);   /* squares overflow f16, not float32 */
+	special(GRAFT_DTYPE_f16, 60000 - 60000 % 32, 60000 - 60000 % 32, 0, 1, 1);   /* squares overflow f16 */
 	special(GRAFT_DTYPE_f32, 0, 0, 1e-6, 0, 0);
 	special(GRAFT_DTYPE_f32, 0, 0, 0, (double)NAN, (double)NAN);                 /* 0 * inf */
 	special(GRAFT_DTYPE_f32, 1, (double)INFINITY, 1e-6, 0, (double)NAN);
@@ -108,7 +109,7 @@ TEST(kernel_norm_special_values)
 	special(GRAFT_DTYPE_f32, 0x1p-100, 0x1p-100, 0, (double)INFINITY, (double)INFINITY);   /* squares vanish */
 	special(GRAFT_DTYPE_f32, 0x1p-140, 0x1p-140, 1, 0x1p-140, 0x1p-140);
 	special(GRAFT_DTYPE_f64, 0x1p-100, 0x1p-100, 0, 1, 1);
-	special(GRAFT_DTYPE_f32, 0x1p100, 0x1p100, 1e-6, 0, 0);                      /* squares overflow float32: x * (1 / inf) */
+	special(GRAFT_DTYPE_f32, 0x1p100, 0x1p100, 1e-6, 0, 0);   /* squares overflow float32: x * (1 / inf) */
 }
 
 /* Views of one wider row, as the projection in front of the two norms gives them. */
@@ -166,7 +167,8 @@ TEST(kernel_norm_refuses)
 	Random r = { 23 };
 	Host h;
 	graft_attr attr[2] = { { .given = 1, .f = 1e-6 }, { .given = 1, .i = 0 } };
-	Box *x = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE), *y = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE);
+	Box *x = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE);
+	Box *y = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(2, 3), DENSE);
 	Box *w = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(4), DENSE), *i = box_new(&r, GRAFT_DTYPE_i32, SHAPE(2, 3), DENSE);
 	Box *right = box_new(&r, GRAFT_DTYPE_bf16, SHAPE(3), DENSE);
 	host_init(&h, 1);

@@ -17,7 +17,8 @@ static void look(Job *job, void *arg)
 		const Op *op = op_find(k->name, strlen(k->name));
 		Text t = { .arena = &job->scratch };
 		op_signature(&t, op);
-		s->same = s->same && op && k->launch && strcmp(k->signature, t.text) == 0 && strcmp(k->archs, "cpu") == 0;
+		s->same = s->same && op && k->launch && strcmp(k->signature, t.text) == 0 &&
+			strcmp(k->archs, "cpu") == 0;
 		if (op_code(op) == OP_fused_mla_dual_rms_norm) {
 			snprintf(s->text, sizeof s->text, "%s", k->signature);
 			s->rounds = k->rounds;
@@ -38,7 +39,8 @@ TEST(kernel_pack_has_every_row)
 	graft_context_free(ctx);
 	CHECK(s.same);
 	CHECK_INT(s.kernels, s.n);
-	CHECK_STR(s.text, "fused_mla_dual_rms_norm(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: late|early}");
+	CHECK_STR(s.text, "fused_mla_dual_rms_norm(q, q_w, kv, kv_w) -> (q_n, kv_n) "
+	                  "{q_eps: float, kv_eps: float, round: late|early}");
 	CHECK_INT(s.rounds, GRAFT_ROUND_LATE | GRAFT_ROUND_EARLY);
 	CHECK(s.cast & GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fn));
 	CHECK(!(s.add & GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fn)));

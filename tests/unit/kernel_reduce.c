@@ -3,7 +3,8 @@
 
 static void reduce(graft_launch_fn kernel, int pieces, Box *x, Box *y, const int64_t *axes, int n, bool keepdim)
 {
-	graft_attr attr[3] = { { .given = axes != NULL, .n = n, .list = axes }, { .given = 1, .i = keepdim }, { .given = 0 } };
+	graft_attr attr[3] = { { .given = axes != NULL, .n = n, .list = axes }, { .given = 1, .i = keepdim },
+	                      { .given = 0 } };
 	run_kernel(kernel, pieces, BOXES(x), BOXES(y), attr, 3);
 }
 
@@ -56,9 +57,11 @@ static void random_reduce(Random *r, int x_dtype, int y_dtype, bool mean)
 	Sums *sums = want_sums(x, gone, y->size);
 	for (int64_t i = 0; i < y->size; i++) {
 		double want = (double)(mean ? sums[i].sum / count : sums[i].sum);
-		double slack = (double)sums[i].size / (mean ? (double)count : 1) * 8 * (y_dtype == GRAFT_DTYPE_f64 ? 0x1p-53 : 0x1p-24);
+		double unit = y_dtype == GRAFT_DTYPE_f64 ? 0x1p-53 : 0x1p-24;
+		double slack = (double)sums[i].size / (mean ? (double)count : 1) * 8 * unit;
 		if (!close_to(y_dtype, box_get(y, i), want, half ? 0.51 : 1, slack))
-			test_fail(__FILE__, __LINE__, "%s to %s: result %lld is %.9g, not %.9g", graft_dtype_name((graft_dtype)x_dtype),
+			test_fail(__FILE__, __LINE__, "%s to %s: result %lld is %.9g, not %.9g",
+			          graft_dtype_name((graft_dtype)x_dtype),
 			          graft_dtype_name((graft_dtype)y_dtype), (long long)i, box_get(y, i), want);
 	}
 	free(sums);
@@ -102,11 +105,14 @@ TEST(kernel_reduce_edges)
 	CHECK(close_to(GRAFT_DTYPE_f32, reduce_all(cpu_sum, ones, GRAFT_DTYPE_f32), N * (double)0.1f, 4, 0));
 	CHECK(reduce_all(cpu_sum, box_new(&r, GRAFT_DTYPE_f32, SHAPE(0, 3), DENSE), GRAFT_DTYPE_f32) == 0);
 	CHECK(isnan(reduce_all(cpu_mean, box_new(&r, GRAFT_DTYPE_f32, SHAPE(0), DENSE), GRAFT_DTYPE_f32)));
-	CHECK(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f16, 3, (double[]){ 65504, 65504, -65504 }), GRAFT_DTYPE_f16) == 65504);
-	CHECK(isnan(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f32, 2, (double[]){ INFINITY, -INFINITY }), GRAFT_DTYPE_f32)));
+	CHECK(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f16, 3, (double[]){ 65504, 65504, -65504 }),
+	                 GRAFT_DTYPE_f16) == 65504);
+	CHECK(isnan(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f32, 2, (double[]){ INFINITY, -INFINITY }),
+	                       GRAFT_DTYPE_f32)));
 	CHECK(reduce_all(cpu_sum, box_scalar(GRAFT_DTYPE_i8, -7), GRAFT_DTYPE_i64) == -7);
 	/* summed as bf16 numbers when the dtype asked for is bf16: 1 + 2^-8 is 1 there */
-	CHECK(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f32, 2, (double[]){ 1.00390625, 1.00390625 }), GRAFT_DTYPE_bf16) == 2);
+	CHECK(reduce_all(cpu_sum, box_vector(GRAFT_DTYPE_f32, 2, (double[]){ 1.00390625, 1.00390625 }),
+	                 GRAFT_DTYPE_bf16) == 2);
 }
 
 TEST(kernel_reduce_integers_wrap)
@@ -177,7 +183,8 @@ TEST(kernel_softmax_random)
 	Random r = { 34 };
 	for (int k = 0; k < 60; k++) {
 		int dtype = dtypes[k % 4];
-		int64_t shape[] = { 1 + random_below(&r, 3), random_below(&r, 5), 1 + random_below(&r, k % 5 ? 40 : 1300) };
+		int64_t last = 1 + random_below(&r, k % 5 ? 40 : 1300);
+		int64_t shape[] = { 1 + random_below(&r, 3), random_below(&r, 5), last };
 		int64_t axis = random_below(&r, 3);
 		Box *x = box_new(&r, dtype, 3, shape, (Layout)random_below(&r, LAYOUTS));
 		Box *y = box_new(&r, dtype, 3, shape, (Layout)random_below(&r, EXPANDED));
@@ -191,7 +198,8 @@ TEST(kernel_softmax_random)
 TEST(kernel_softmax_special_values)
 {
 	const double inf = (double)INFINITY;
-	Box *x = box_vector(GRAFT_DTYPE_f32, 3, (double[]){ -inf, -inf, -inf }), *y = box_vector(GRAFT_DTYPE_f32, 3, NULL);
+	Box *x = box_vector(GRAFT_DTYPE_f32, 3, (double[]){ -inf, -inf, -inf });
+	Box *y = box_vector(GRAFT_DTYPE_f32, 3, NULL);
 	softmax(1, x, y, 0);
 	CHECK(isnan(box_get(y, 0)) && isnan(box_get(y, 2)));
 	box_put(x, 1, 1e30);
@@ -214,7 +222,8 @@ TEST(kernel_softmax_of_a_number_and_of_nothing)
 	Box *x = box_scalar(GRAFT_DTYPE_f32, 5), *y = box_scalar(GRAFT_DTYPE_f32, 0);
 	softmax(1, x, y, 0);
 	CHECK(box_get(y, 0) == 1);
-	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 0), DENSE), *out = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 0), DENSE);
+	Box *none = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 0), DENSE);
+	Box *out = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 0), DENSE);
 	softmax(1, none, out, 1);
 	for (int i = 0; i < 4; i++)
 		box_free((Box *[]){ x, y, none, out }[i]);

@@ -90,37 +90,48 @@ TEST(rule_wrong_text)
 	WRONG("wanted '=' or '?='", .match = "y neg(x)", .emit = "y = x");
 	WRONG("wanted the end of the line", .match = "y = neg(x) z", .emit = "y = x");
 	WRONG("wanted an operand", .match = "y = neg(=)", .emit = "y = x");
-	WRONG("a rule may have 16 lines", .match = "a=neg(x)\nb=neg(a)\nc=neg(b)\nd=neg(c)\ne=neg(d)\nf=neg(e)\ng=neg(f)\nh=neg(g)\ni=neg(h)\n"
+	WRONG("a rule may have 16 lines",
+	      .match = "a=neg(x)\nb=neg(a)\nc=neg(b)\nd=neg(c)\ne=neg(d)\nf=neg(e)\ng=neg(f)\nh=neg(g)\ni=neg(h)\n"
 	      "j=neg(i)\nk=neg(j)\nl=neg(k)\nm=neg(l)\nn=neg(m)\no=neg(n)\np=neg(o)\nq=neg(p)", .emit = "q = x");
-	WRONG("one more", .match = "y = concat(a1, a2, a3, a4, a5, a6, a7, a8)\nb = concat(b1, b2, b3, b4, b5, b6, b7, y)\n"
+	WRONG("one more",
+	      .match = "y = concat(a1, a2, a3, a4, a5, a6, a7, a8)\nb = concat(b1, b2, b3, b4, b5, b6, b7, y)\n"
 	      "c = concat(c1, c2, c3, c4, c5, c6, c7, b)\nd = concat(d1, d2, d3, d4, d5, d6, d7, c)", .emit = "d = a1");
 	WRONG("may have 8 operands", .match = "y = concat(x, x, x, x, x, x, x, x, x)", .emit = "y = x");
 }
 
 TEST(rule_wrong_emit)
 {
-	WRONG("emit reads a name that not every match binds, or that it replaces: 'z'", .match = "y = neg(x)", .emit = "y = cos(z)");
-	WRONG("emit reads a name that not every match binds, or that it replaces: 'y'", .match = "y = neg(x)", .emit = "y = cos(y)");
-	WRONG("not every match binds, or that it replaces: 'b'", .match = "y = add(x, b) | neg(x)", .emit = "y = cos(b)");
-	WRONG("not every match binds, or that it replaces: 'd'", .match = "c ?= cast(x) {dtype=d}\ny = neg(c)", .emit = "y = cast(x) {dtype=d}");
+	WRONG("emit reads a name that not every match binds, or that it replaces: 'z'", .match = "y = neg(x)",
+	      .emit = "y = cos(z)");
+	WRONG("emit reads a name that not every match binds, or that it replaces: 'y'", .match = "y = neg(x)",
+	      .emit = "y = cos(y)");
+	WRONG("not every match binds, or that it replaces: 'b'", .match = "y = add(x, b) | neg(x)",
+	      .emit = "y = cos(b)");
+	WRONG("not every match binds, or that it replaces: 'd'", .match = "c ?= cast(x) {dtype=d}\ny = neg(c)",
+	      .emit = "y = cast(x) {dtype=d}");
 	WRONG("emit must define at least one value", .match = "y = neg(x)", .emit = "z = cos(x)");
 	WRONG("emit must define at least one value", .match = "y = neg(x)", .emit = "");
 	WRONG("emit defines what match does not make: 'x'", .match = "y = neg(x)", .emit = "y = cos(x)\nx = sin(y)");
 	WRONG("emit has two definitions of 'y'", .match = "y = neg(x)", .emit = "y = cos(x)\ny = sin(x)");
-	WRONG("cannot replace an optional value: 'c'", .match = "c ?= cast(x)\ny = neg(c)", .emit = "c = cos(x)\ny = sin(x)");
+	WRONG("cannot replace an optional value: 'c'", .match = "c ?= cast(x)\ny = neg(c)",
+	      .emit = "c = cos(x)\ny = sin(x)");
 	WRONG("emit has one op a line", .match = "y = neg(x)", .emit = "y = cos(sin(x))");
 	WRONG("nothing in emit is optional", .match = "y = neg(x)", .emit = "y ?= cos(x)");
 	WRONG("rms_norm needs its attribute 'eps'", .match = "y = neg(x)", .emit = "y = rms_norm(x, x)");
 	WRONG("emit gives a second name to 'x'", .match = "y = neg(x)", .emit = "z = x\ny = cos(z)");
-	WRONG("a tentative rule emits one node", .match = "y = neg(x)", .emit = "t = cos(x)\ny = sin(t)", .tentative = true);
+	WRONG("a tentative rule emits one node", .match = "y = neg(x)", .emit = "t = cos(x)\ny = sin(t)",
+	      .tentative = true);
 }
 
 TEST(rule_wrong_plan)
 {
-	WRONG("the pattern is in pieces, and no join leads to 'b'", .match = "a = neg(x)\nb = cos(z)", .emit = "a = sin(x)\nb = sin(z)");
+	WRONG("the pattern is in pieces, and no join leads to 'b'", .match = "a = neg(x)\nb = cos(z)",
+	      .emit = "a = sin(x)\nb = sin(z)");
 	WRONG("join and join_at go together", .match = "a = neg(x)\nb = cos(z)", .emit = "a = sin(x)", .join_at = "b");
-	WRONG("join_at names no value that match makes: 'x'", .match = "a = neg(x)\nb = cos(z)", .emit = "a = x", .join_at = "x", .join = no_join);
-	WRONG("a join is not needed to reach 'a'", .match = "a = neg(x)\nb = cos(a)", .emit = "b = x", .join_at = "a", .join = no_join);
+	WRONG("join_at names no value that match makes: 'x'", .match = "a = neg(x)\nb = cos(z)", .emit = "a = x",
+	      .join_at = "x", .join = no_join);
+	WRONG("a join is not needed to reach 'a'", .match = "a = neg(x)\nb = cos(a)", .emit = "b = x", .join_at = "a",
+	      .join = no_join);
 	WRONG("both a value and an attribute: 'a'", .match = "a = neg(x)\ny = concat(a) {axis=a}", .emit = "y = x");
 	WRONG("an optional line has one result", .match = "c ?= cast(x) | neg(x)\ny = cos(c)", .emit = "y = x");
 	WRONG("the pattern is in pieces", .match = "y = neg(x)\nc ?= cast(y)", .emit = "y = x");
@@ -151,7 +162,8 @@ static void print_nodes(const Graph *g, char *out)
 		n += (size_t)snprintf(out + n, TEXT_SIZE - n, "%s=%s(", node_label(x), x->name);
 		for (uint32_t i = 0; i < x->n_in; i++) {
 			const Value *v = x->in[i].value;
-			n += (size_t)snprintf(out + n, TEXT_SIZE - n, "%s%s", i ? "," : "", v && v->kind != VALUE_LITERAL ? v->name : "_");
+			bool named = v && v->kind != VALUE_LITERAL;
+			n += (size_t)snprintf(out + n, TEXT_SIZE - n, "%s%s", i ? "," : "", named ? v->name : "_");
 		}
 		n += (size_t)snprintf(out + n, TEXT_SIZE - n, ")%s", x->next ? " " : "");
 	}
@@ -170,7 +182,8 @@ static void try_body(Job *job, void *arg)
 	t->changed = graph_fingerprint(g, &job->scratch) != before;
 	print_nodes(g, t->nodes);
 	if (run.n_refusals)
-		snprintf(t->refusal, sizeof t->refusal, "%s: %s: %s", run.refusals[0].node, run.refusals[0].code, run.refusals[0].message);
+		snprintf(t->refusal, sizeof t->refusal, "%s: %s: %s", run.refusals[0].node, run.refusals[0].code,
+		         run.refusals[0].message);
 }
 
 static graft_status try_rule(Rule rule, const char *text, int64_t limit, Try *t, graft_error *err)
@@ -211,9 +224,11 @@ TEST(rule_names_of_values_bind_once)
 
 TEST(rule_names_of_attributes_bind_once)
 {
-	const Rule twice = { .match = "t = softmax(x) {axis=a}\ny = softmax(t) {axis=a}", .emit = "y = softmax(x) {axis=a}" };
+	const Rule twice = { .match = "t = softmax(x) {axis=a}\ny = softmax(t) {axis=a}",
+	                     .emit = "y = softmax(x) {axis=a}" };
 	check_match(twice, HEAD "a = softmax(x) {axis=1}\nb = softmax(a) {axis=-1}\noutput b", 1, "b=softmax(x)");
-	check_match(twice, HEAD "a = softmax(x) {axis=0}\nb = softmax(a) {axis=-1}\noutput b", 0, "a=softmax(x) b=softmax(a)");
+	check_match(twice, HEAD "a = softmax(x) {axis=0}\nb = softmax(a) {axis=-1}\noutput b", 0,
+	            "a=softmax(x) b=softmax(a)");
 }
 
 TEST(rule_literals)
@@ -229,7 +244,8 @@ TEST(rule_literals)
 
 TEST(rule_attribute_literals)
 {
-	const Rule r = { .match = "y = mean(x) {axes=[-1], keepdim=true}", .emit = "y = sum(x) {axes=[-1], keepdim=true}" };
+	const Rule r = { .match = "y = mean(x) {axes=[-1], keepdim=true}",
+	                 .emit = "y = sum(x) {axes=[-1], keepdim=true}" };
 	check_match(r, HEAD "a = mean(x) {axes=[1], keepdim=true}\noutput a", 1, "a=sum(x)");
 	check_match(r, HEAD "a = mean(x) {axes=[0], keepdim=true}\noutput a", 0, "a=mean(x)");
 	check_match(r, HEAD "a = mean(x) {axes=[1]}\noutput a", 0, "a=mean(x)");
@@ -239,7 +255,8 @@ TEST(rule_attribute_literals)
 
 TEST(rule_constant_becomes_attribute)
 {
-	MATCH(HEAD "a = add(x, 3)\nb = add(0.5, a)\nc = add(x, z)\noutput b\noutput c", 2, "a=rms_norm(x) b=rms_norm(a) c=add(x,z)",
+	MATCH(HEAD "a = add(x, 3)\nb = add(0.5, a)\nc = add(x, z)\noutput b\noutput c", 2,
+	      "a=rms_norm(x) b=rms_norm(a) c=add(x,z)",
 	      .match = "y = add(x, e)", .emit = "y = rms_norm(x) {eps=e}");
 }
 
@@ -248,7 +265,8 @@ TEST(rule_ops_that_commute)
 	const Rule r = { .match = "t = neg(x)\ny = mul(t, w)", .emit = "y = add(x, w)" };
 	check_match(r, HEAD "n = neg(x)\na = mul(n, z)\noutput a", 1, "a=add(x,z)");
 	check_match(r, HEAD "n = neg(x)\na = mul(z, n)\noutput a", 1, "a=add(x,z)");
-	MATCH(HEAD "n = neg(x)\na = sub(z, n)\noutput a", 0, "n=neg(x) a=sub(z,n)", .match = "t = neg(x)\ny = sub(t, w)", .emit = "y = add(x, w)");
+	MATCH(HEAD "n = neg(x)\na = sub(z, n)\noutput a", 0, "n=neg(x) a=sub(z,n)",
+	      .match = "t = neg(x)\ny = sub(t, w)", .emit = "y = add(x, w)");
 }
 
 TEST(rule_alternatives_and_terms)
@@ -262,9 +280,11 @@ TEST(rule_alternatives_and_terms)
 TEST(rule_optional_nodes)
 {
 	const Rule r = { .match = "c ?= cast(x) {dtype=f32}\ny = neg(c)", .emit = "y = cos(c)" };
-	check_match(r, "graph g\ninput h: f16[4]\nc = cast(h) {dtype=f32}\ny = neg(c)\noutput y", 1, "c=cast(h) y=cos(c)");
+	check_match(r, "graph g\ninput h: f16[4]\nc = cast(h) {dtype=f32}\ny = neg(c)\noutput y", 1,
+	            "c=cast(h) y=cos(c)");
 	check_match(r, HEAD "y = neg(x)\noutput y", 1, "y=cos(x)");
-	check_match(r, "graph g\ninput h: f16[4]\nc = cast(h) {dtype=bf16}\ny = neg(c)\noutput y", 1, "c=cast(h) y=cos(c)");
+	check_match(r, "graph g\ninput h: f16[4]\nc = cast(h) {dtype=bf16}\ny = neg(c)\noutput y", 1,
+	            "c=cast(h) y=cos(c)");
 }
 
 /* The optional node can be had or not, and only without it does the rest fit. */
@@ -279,14 +299,16 @@ TEST(rule_operands_that_may_be_missing)
 	const Rule r = { .match = "y = rms_norm(x, w?) {eps=e}", .emit = "y = cos(x)" };
 	check_match(r, HEAD "y = rms_norm(x) {eps=1e-06}\noutput y", 1, "y=cos(x)");
 	check_match(r, HEAD "param w: f32[4]\ny = rms_norm(x, w) {eps=1e-06}\noutput y", 1, "y=cos(x)");
-	MATCH(HEAD "y = rms_norm(x) {eps=1e-06}\noutput y", 0, "y=rms_norm(x)", .match = "y = rms_norm(x, w) {eps=e}", .emit = "y = cos(x)");
+	MATCH(HEAD "y = rms_norm(x) {eps=1e-06}\noutput y", 0, "y=rms_norm(x)", .match = "y = rms_norm(x, w) {eps=e}",
+	      .emit = "y = cos(x)");
 	MATCH(HEAD "param w: f32[4]\ny = rms_norm(x, w) {eps=1e-06}\noutput y", 0, "y=rms_norm(x,w)",
 	      .match = "y = rms_norm(x) {eps=e}", .emit = "y = cos(x)");
 }
 
 TEST(rule_several_roots_go_down)
 {
-	MATCH(HEAD "a = sqrt(x)\nu = add(a, z)\nb = neg(x)\nv = add(b, u)\noutput v", 1, "a=cos(x) u=add(a,z) b=sin(x) v=add(b,u)",
+	MATCH(HEAD "a = sqrt(x)\nu = add(a, z)\nb = neg(x)\nv = add(b, u)\noutput v", 1,
+	      "a=cos(x) u=add(a,z) b=sin(x) v=add(b,u)",
 	      .match = "a = sqrt(x)\nb = neg(x)", .emit = "a = cos(x)\nb = sin(x)");
 }
 
@@ -299,14 +321,16 @@ TEST(rule_nodes_are_distinct)
 
 TEST(rule_inner_values_with_other_users_stay)
 {
-	MATCH(HEAD "t = neg(x)\ny = neg(t)\no = cos(t)\noutput y\noutput o", 1, "t=neg(x) o=cos(t)", .match = "t = neg(x)\ny = neg(t)", .emit = "y = x");
+	MATCH(HEAD "t = neg(x)\ny = neg(t)\no = cos(t)\noutput y\noutput o", 1, "t=neg(x) o=cos(t)",
+	      .match = "t = neg(x)\ny = neg(t)", .emit = "y = x");
 }
 
 TEST(rule_goes_no_further_than_the_limit)
 {
 	Try t;
 	graft_error err;
-	CHECK_INT(try_rule((Rule){ .match = "y = neg(x)", .emit = "y = cos(x)" }, HEAD "a = neg(x)\nb = neg(a)\nc = neg(b)\noutput c", 2, &t, &err), 0);
+	CHECK_INT(try_rule((Rule){ .match = "y = neg(x)", .emit = "y = cos(x)" },
+	                   HEAD "a = neg(x)\nb = neg(a)\nc = neg(b)\noutput c", 2, &t, &err), 0);
 	CHECK_STR(t.nodes, "a=cos(x) b=cos(a) c=neg(b)");
 	CHECK_INT(t.applied, 2);
 }
@@ -327,10 +351,12 @@ TEST(rule_refuses_another_type)
 {
 	Try t;
 	graft_error err;
-	CHECK_INT(try_rule((Rule){ .match = "y = cast(x)", .emit = "y = neg(x)" }, HEAD "a = cast(x) {dtype=f16}\noutput a", -1, &t, &err), 0);
+	CHECK_INT(try_rule((Rule){ .match = "y = cast(x)", .emit = "y = neg(x)" },
+	                   HEAD "a = cast(x) {dtype=f16}\noutput a", -1, &t, &err), 0);
 	CHECK_STR(t.refusal, "a: type: 'a' is f16[4, 4], its replacement would be f32[4, 4]");
 	CHECK(!t.changed);
-	CHECK_INT(try_rule((Rule){ .match = "y = cast(x)", .emit = "y = matmul(x, x)" }, "graph g\ninput x: f32[4, 3]\na = cast(x) {dtype=f32}\noutput a",
+	CHECK_INT(try_rule((Rule){ .match = "y = cast(x)", .emit = "y = matmul(x, x)" },
+	                   "graph g\ninput x: f32[4, 3]\na = cast(x) {dtype=f32}\noutput a",
 	                   -1, &t, &err), 0);
 	CHECK_HAS(t.refusal, "a: type: ");
 	CHECK(!t.changed);
@@ -357,7 +383,8 @@ static void drop_output_node(PassRun *run)
 
 static void grow_first(PassRun *run)
 {
-	static const Rule rules[] = { { .name = "silu_first", .match = "y = neg(x)", .emit = "y = silu(x)" }, { .match = NULL } };
+	static const Rule rules[] = { { .name = "silu_first", .match = "y = neg(x)", .emit = "y = silu(x)" },
+	                              { .match = NULL } };
 	rules_run(run, rules);
 }
 
@@ -384,7 +411,8 @@ static void hook(void *user, const char *pass, int when, graft_graph *g)
 
 TEST(a_pass_that_breaks_the_graph_is_named)
 {
-	static const Pass first = { .name = "first", .level = 1, .run = grow_first }, breaks = { .name = "breaks", .level = 1, .run = drop_output_node };
+	static const Pass first = { .name = "first", .run = grow_first };
+	static const Pass breaks = { .name = "breaks", .run = drop_output_node };
 	const Pass *list[] = { &first, &breaks, NULL };
 	static const char text[] = "graph g\ninput x: f32[2]\na: f32[2] = neg(x)\nb: f32[2] = cos(a)\noutput b\n";
 	graft_context *ctx = context();
@@ -415,15 +443,18 @@ TEST(a_pass_that_breaks_the_graph_is_named)
 
 static void never_ends(PassRun *run)
 {
-	static const Rule rules[] = { { .name = "grows", .match = "y = cos(x)", .emit = "t = cos(x)\ny = cos(t)" }, { .match = NULL } };
+	static const Rule rules[] = { { .name = "grows", .match = "y = cos(x)", .emit = "t = cos(x)\ny = cos(t)" },
+	                              { .match = NULL } };
 	rules_run(run, rules);
 }
 
 TEST(a_failure_leaves_the_graph_as_it_was)
 {
-	static const Pass first = { .name = "first", .run = grow_first }, second = { .name = "second", .run = never_ends };
+	static const Pass first = { .name = "first", .run = grow_first };
+	static const Pass second = { .name = "second", .run = never_ends };
 	const Pass *list[] = { &first, &second, NULL };
-	static const char text[] = "graph g\nsymbol T in [1, 8]\ninput x: f32[2*T]\na: f32[2*T] = neg(x)\nb: f32[2*T] = cos(a)\noutput b\n";
+	static const char text[] = "graph g\nsymbol T in [1, 8]\ninput x: f32[2*T]\na: f32[2*T] = neg(x)\n"
+	                           "b: f32[2*T] = cos(a)\noutput b\n";
 	graft_context *ctx = context();
 	graft_graph *g;
 	graft_config *c;

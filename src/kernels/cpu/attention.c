@@ -1,8 +1,9 @@
 /* attention.c - softmax(q k' scale + mask) v, for a block of queries and a block of keys at a time.
  *
- * Nothing is as long as the sequence: a row of scores is seen in blocks, with the maximum and the sum so far. When a block raises the
- * maximum, sum and result so far are scaled down. The blocks depend on shapes alone, so the result does not depend on threads.
- * A query that may see no key (every score -inf) gets zeros, as from torch's scaled_dot_product_attention.
+ * Nothing is as long as the sequence: a row of scores is seen in blocks, with the maximum and the sum so far. When a
+ * block raises the maximum, sum and result so far are scaled down. The blocks depend on shapes alone, so the result
+ * does not depend on threads. A query that may see no key (every score -inf) gets zeros, as from torch's
+ * scaled_dot_product_attention.
  */
 #include "kernel.h"
 #include <math.h>
@@ -13,13 +14,13 @@ typedef struct Mat { int dtype; int64_t i, j; } Mat;               /* strides of
 
 typedef struct Attention {
 	const graft_launch *l;
-	int64_t n_queries, n_keys, depth, width;                  /* q: depth columns, v: width columns */
-	int64_t queries, keys;                                    /* of a block */
-	int64_t blocks, slots;                                    /* blocks of queries over the whole batch; run at once */
+	int64_t n_queries, n_keys, depth, width; /* q: depth columns, v: width columns */
+	int64_t queries, keys;                  /* of a block */
+	int64_t blocks, slots;                  /* blocks of queries over the whole batch; run at once */
 	Mat y, q, k, v, mask;
 	bool masked, causal;
 	double scale;
-	Walk batch;                                               /* y, q, k, v, mask */
+	Walk batch;                             /* y, q, k, v, mask */
 	char *room;
 	int64_t slot_bytes;
 } Attention;
@@ -27,8 +28,8 @@ typedef struct Attention {
 /* One block of queries at work. */
 typedef struct Block {
 	const Attention *a;
-	char *y, *q, *k, *v, *mask;                               /* of this batch; y, q, mask: at the first query */
-	int64_t first, queries;                                   /* its first query */
+	char *y, *q, *k, *v, *mask;             /* of this batch; y, q, mask: at the first query */
+	int64_t first, queries;                 /* its first query */
 	void *room;
 } Block;
 
@@ -46,8 +47,8 @@ static void product_f32(const Attention *a, int64_t m, int64_t n, int64_t k, con
 	a->l->host->sgemm(a->l->host->self, m, n, k, x, xi, 1, y, yk, yj, c, ci, accumulate);
 }
 
-static void product_f64(const Attention *a, int64_t m, int64_t n, int64_t k, const double *x, int64_t xi, const double *y,
-                        int64_t yk, int64_t yj, double *c, int64_t ci, bool accumulate)
+static void product_f64(const Attention *a, int64_t m, int64_t n, int64_t k, const double *x, int64_t xi,
+                        const double *y, int64_t yk, int64_t yj, double *c, int64_t ci, bool accumulate)
 {
 	(void)a;
 	for (int64_t i = 0; i < m; i++)
@@ -65,96 +66,9 @@ static int64_t slot_numbers(const Attention *a)
 	return a->queries * (a->depth + a->width + a->keys + 2) + a->keys * (a->depth + a->width + 1);
 }
 
-#define ATTENTION(class, type)                                                                                         \
-	typedef struct Room_##class { type *q, *k, *v, *scores, *result, *max, *sum, *mask; } Room_##class;            \
-	static Room_##class rooms_##class(const Attention *a, type *room)                                              \
-	{                                                                                                              \
-		Room_##class r;                                                                                        \
-		r.q = room;                                                                                            \
-		r.k = r.q + a->queries * a->depth;                                                                     \
-		r.v = r.k + a->keys * a->depth;                                                                        \
-		r.scores = r.v + a->keys * a->width;                                                                   \
-		r.result = r.scores + a->queries * a->keys;                                                            \
-		r.max = r.result + a->queries * a->width;                                                              \
-		r.sum = r.max + a->queries;                                                                            \
-		r.mask = r.sum + a->queries;                                                                           \
-		return r;                                                                                              \
-	}                                                                                                              \
-	/* Rows whose columns lie side by side, in the class: where they are, if they do, else in room. */             \
-	static const type *rows_##class(char *data, const Mat *m, int64_t rows, int64_t cols, type *room, int64_t *stride) \
-	{                                                                                                              \
-		*stride = m->i;                                                                                        \
-		if (placed(m->dtype, GRAFT_DTYPE_##class, data, m->j) && m->i >= cols && cols > 0)                     \
-			return (const type *)(const void *)data;                                                       \
-		*stride = cols;                                                                                        \
-		for (int64_t i = 0; i < rows; i++)                                                                     \
-			load_##class(room + i * cols, m->dtype, row_at(data, m, i), m->j, cols);                       \
-		return room;                                                                                           \
-	}                                                                                                              \
-	VECTOR static void mask_row_##class(const Block *b, type *s, type *mask, int64_t query, int64_t key, int64_t n) \
-	{                                                                                                              \
-		const Mat *m = &b->a->mask;                                                                            \
-		int64_t size = (int64_t)graft_dtype_size((graft_dtype)m->dtype);                                       \
-		load_##class(mask, m->dtype, row_at(b->mask, m, query) + key * m->j * size, m->j, n);                  \
-		if (m->dtype == GRAFT_DTYPE_bool)                                                                      \
-			for (int64_t j = 0; j < n; j++)                                                                \
-				s[j] = mask[j] == 0 ? (type)-INFINITY : s[j];                                          \
-		else                                                                                                   \
-			for (int64_t j = 0; j < n; j++)                                                                \
-				s[j] += mask[j];                                                                       \
-	}                                                                                                              \
-	/* Scores become weights; what was summed before is scaled to the new maximum. */                              \
-	VECTOR static void weigh_row_##class(const Block *b, Room_##class *r, int64_t i, int64_t key, int64_t n)       \
-	{                                                                                                              \
-		type *s = r->scores + i * b->a->keys, *y = r->result + i * b->a->width, max, from, shrink;             \
-		for (int64_t j = 0; j < n; j++)                                                                        \
-			s[j] *= (type)b->a->scale;                                                                     \
-		if (b->a->masked)                                                                                      \
-			mask_row_##class(b, s, r->mask, i, key, n);                                                    \
-		for (int64_t j = b->a->causal ? most(0, b->first + i - key + 1) : n; j < n; j++)                       \
-			s[j] = (type)-INFINITY;                                                                        \
-		max = max_run_##class(s, n);                                                                           \
-		max = r->max[i] > max ? r->max[i] : max;                                                               \
-		from = max == (type)-INFINITY ? 0 : max;                                                               \
-		shrink = EXP_##class(r->max[i] - from);                                                                \
-		r->sum[i] = r->sum[i] * shrink + exp_run_##class(s, from, n);                                          \
-		r->max[i] = max;                                                                                       \
-		for (int64_t j = 0; key > 0 && j < b->a->width; j++)                                                   \
-			y[j] *= shrink;                                                                                \
-	}                                                                                                              \
-	static void keys_##class(const Block *b, Room_##class *r, const type *q, int64_t qi, int64_t key)              \
-	{                                                                                                              \
-		const Attention *a = b->a;                                                                             \
-		int64_t n = least(a->keys, a->n_keys - key), ki, vi;                                                   \
-		const type *k = rows_##class(row_at(b->k, &a->k, key), &a->k, n, a->depth, r->k, &ki);                 \
-		const type *v = rows_##class(row_at(b->v, &a->v, key), &a->v, n, a->width, r->v, &vi);                 \
-		product_##class(a, b->queries, n, a->depth, q, qi, k, ki == 1 ? n : 1, ki, r->scores, a->keys, false);             \
-		for (int64_t i = 0; i < b->queries; i++)                                                               \
-			weigh_row_##class(b, r, i, key, n);                                                            \
-		product_##class(a, b->queries, a->width, n, r->scores, a->keys, v, vi, 1, r->result, a->width, key > 0); \
-	}                                                                                                              \
-	static void block_##class(const Block *b)                                                                      \
-	{                                                                                                              \
-		const Attention *a = b->a;                                                                             \
-		Room_##class r = rooms_##class(a, b->room);                                                            \
-		int64_t end = a->causal ? least(a->n_keys, b->first + b->queries) : a->n_keys, qi;                     \
-		const type *q = rows_##class(b->q, &a->q, b->queries, a->depth, r.q, &qi);                             \
-		for (int64_t i = 0; i < b->queries; i++)                                                               \
-			r.max[i] = (type)-INFINITY, r.sum[i] = 0;                                                      \
-		for (int64_t key = 0; key < end; key += a->keys)                                                       \
-			keys_##class(b, &r, q, qi, key);                                                               \
-		for (int64_t i = 0; i < b->queries; i++) {                                                             \
-			type *y = r.result + i * a->width;                                                             \
-			for (int64_t j = 0; j < a->width; j++)                                                         \
-				y[j] = r.sum[i] == 0 ? 0 : y[j] / r.sum[i];                                            \
-			store_##class(a->y.dtype, row_at(b->y, &a->y, i), a->y.j, y, a->width);                        \
-		}                                                                                                      \
-	}
-
-#define EXP_f32(v) exp_f32(v)
-#define EXP_f64(v) exp(v)
-ATTENTION(f32, float)
-ATTENTION(f64, double)
+#define TEMPLATE "attention.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void block_run(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
@@ -186,10 +100,15 @@ static void slots_run(void *arg, int64_t begin, int64_t end)
 		}
 }
 
+/* The stride of an axis counted from the end; 0 where it is not there or has size 1. */
+static int64_t step_from_end(const graft_tensor *t, int32_t axis)
+{
+	return t->rank < axis || t->shape[t->rank - axis] == 1 ? 0 : t->stride[t->rank - axis];
+}
+
 static Mat mat_of(const graft_tensor *t)
 {
-	int32_t r = t->rank;
-	return (Mat){ t->dtype, r < 2 || t->shape[r - 2] == 1 ? 0 : t->stride[r - 2], r < 1 || t->shape[r - 1] == 1 ? 0 : t->stride[r - 1] };
+	return (Mat){ t->dtype, step_from_end(t, 2), step_from_end(t, 1) };
 }
 
 static int64_t from_end(const graft_tensor *t, int32_t axis)
@@ -228,7 +147,8 @@ static int attend(const graft_launch *l, Attention *a)
 	a->room = scratch(l, a->slots * numbers, (size_t)size);
 	if (!a->room)
 		return no_scratch(l, a->slots * numbers, (size_t)size);
-	run_parallel(l, a->slots, 2 * least(a->queries * a->n_keys, INT32_MAX) * least(columns, INT32_MAX / 2), slots_run, a);
+	run_parallel(l, a->slots, 2 * least(a->queries * a->n_keys, INT32_MAX) * least(columns, INT32_MAX / 2),
+	             slots_run, a);
 	return 0;
 }
 
@@ -242,7 +162,8 @@ int cpu_scaled_dot_product_attention(const graft_launch *l)
 		return status;
 	if (q->rank < 2 || k->rank < 2 || v->rank < 2 || y->rank < 2)
 		return launch_fail(l, GRAFT_E_USAGE, "attention: q, k, v and the result must have at least two axes");
-	if (class_of(y->dtype) == CLASS_I64 || (mask && mask->dtype != GRAFT_DTYPE_bool && class_of(mask->dtype) == CLASS_I64))
+	if (class_of(y->dtype) == CLASS_I64 ||
+	    (mask && mask->dtype != GRAFT_DTYPE_bool && class_of(mask->dtype) == CLASS_I64))
 		return launch_fail(l, GRAFT_E_UNSUPPORTED, "attention takes floats, and a mask that is bool or float");
 	a.n_queries = from_end(q, 2), a.depth = from_end(q, 1), a.n_keys = from_end(k, 2), a.width = from_end(v, 1);
 	a.y = mat_of(y), a.q = mat_of(q), a.k = mat_of(k), a.v = mat_of(v);
@@ -255,7 +176,8 @@ int cpu_scaled_dot_product_attention(const graft_launch *l)
 	walk_begin(&a.batch, &front);
 	if (!shapes_fit(&a, y, k, v, mask) || !walk_add_batch(&a.batch, q) || !walk_add_batch(&a.batch, k) ||
 	    !walk_add_batch(&a.batch, v) || (mask && !walk_add_batch(&a.batch, mask)))
-		return launch_fail(l, GRAFT_E_USAGE, "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
 		                   "the result [.., t, e]");
 	walk_join(&a.batch);
 	return attend(l, &a);

@@ -30,7 +30,7 @@ uint8_t f32_to_f8e4m3fnuz(float v)
 uint8_t f32_to_f8e5m2(float v)
 {
 	uint32_t u = f32_bits(v), a = u & 0x7fffffffu;
-	uint32_t h = a > 0x7f800000u ? 0x7f : a >= 0x47700000u ? 0x7c : narrow(a, 5, 2, 15) >> 24;            /* 61440 */
+	uint32_t h = a > 0x7f800000u ? 0x7f : a >= 0x47700000u ? 0x7c : narrow(a, 5, 2, 15) >> 24;   /* 61440 */
 	return (uint8_t)((u >> 24 & 0x80) | h);
 }
 
@@ -76,7 +76,8 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	} while (0)
 
 #define LOAD(class, type, dtype, memory, value)                                                                        \
-	VECTOR static void load_##class##dtype(type *restrict to, const char *restrict from, int64_t stride, int64_t n) \
+	VECTOR static void load_##class##dtype(type *restrict to, const char *restrict from, int64_t stride,           \
+	                                       int64_t n)                                                              \
 	{                                                                                                              \
 		if (stride == 1)                                                                                       \
 			for (int64_t i = 0; i < n; i++)                                                                \
@@ -94,7 +95,8 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	} while (0)
 
 #define STORE(class, type, dtype, memory, value)                                                                       \
-	VECTOR static void store_##class##dtype(char *restrict to, int64_t stride, const type *restrict from, int64_t n) \
+	VECTOR static void store_##class##dtype(char *restrict to, int64_t stride, const type *restrict from,          \
+	                                        int64_t n)                                                             \
 	{                                                                                                              \
 		if (stride == 1)                                                                                       \
 			for (int64_t i = 0; i < n; i++)                                                                \
@@ -200,8 +202,8 @@ static void copy_run(size_t bytes, char *to, int64_t to_stride, const char *from
 }
 
 /* Converts at most RUN elements through the class that holds both dtypes. */
-static void convert_step(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride,
-                         int64_t n)
+static void convert_step(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from,
+                         int64_t from_stride, int64_t n)
 {
 	union { float f32[RUN]; double f64[RUN]; int64_t i64[RUN]; } room;
 	if (dtype_integer(to_dtype) && dtype_integer(from_dtype)) {
@@ -214,7 +216,8 @@ static void convert_step(int to_dtype, void *to, int64_t to_stride, int from_dty
 	}
 }
 
-void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride, int64_t n)
+void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride,
+             int64_t n)
 {
 	size_t to_size = graft_dtype_size((graft_dtype)to_dtype), from_size = graft_dtype_size((graft_dtype)from_dtype);
 	if (to_dtype == from_dtype) {
@@ -222,6 +225,7 @@ void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const vo
 		return;
 	}
 	for (int64_t i = 0; i < n; i += RUN)
-		convert_step(to_dtype, (char *)to + i * to_stride * (int64_t)to_size, to_stride, from_dtype,
-		             (const char *)from + i * from_stride * (int64_t)from_size, from_stride, n - i < RUN ? n - i : RUN);
+		convert_step(to_dtype, (char *)to + i * to_stride * (int64_t)to_size, to_stride,
+		             from_dtype, (const char *)from + i * from_stride * (int64_t)from_size, from_stride,
+		             n - i < RUN ? n - i : RUN);
 }

@@ -2,9 +2,9 @@
  *
  *   f32   f8, f16, bf16, f32       f64   f64       i64   bool and integers, wrapping as two's complement
  *
- * Narrowing rounds to nearest even, once, and keeps NaN; f64 and i64 reach f16, bf16 and f8 through f32, as torch has it.
- * Floats become integers towards zero, saturating, NaN becoming 0; integers become narrower ones by their low bits.
- * A stored bool is true when it is not 0. Memory need not be aligned. Strides count elements.
+ * Narrowing rounds to nearest even, once, and keeps NaN; f64 and i64 reach f16, bf16 and f8 through f32, as torch
+ * has it. Floats become integers towards zero, saturating, NaN becoming 0; integers become narrower ones by their
+ * low bits. A stored bool is true when it is not 0. Memory need not be aligned. Strides count elements.
  */
 #ifndef GRAFT_CONVERT_H
 #define GRAFT_CONVERT_H
@@ -12,8 +12,8 @@
 #include <graft/graft.h>
 #include <string.h>
 
-/* Before a static function with a loop over elements: compiled twice, for any x86-64 and for those with AVX2, and chosen when the
- * library is loaded. Neither fuses a multiplication with an addition, so both give the same bits. */
+/* Before a static function with a loop over elements: compiled twice, for any x86-64 and for those with AVX2, and
+ * chosen when the library is loaded. Neither fuses a multiplication with an addition, so both give the same bits. */
 #if defined(__x86_64__) && defined(__GLIBC__)
 #define VECTOR __attribute__((target_clones("avx2", "default")))
 #else
@@ -34,8 +34,8 @@ static inline float f32_from_bits(uint32_t u)
 	return v;
 }
 
-/* Choices without a branch, so that loops over them become vector code. Magnitudes of floats are below 2^31, and compare faster
- * as signed numbers. */
+/* Choices without a branch, so that loops over them become vector code. Magnitudes of floats are below 2^31, and
+ * compare faster as signed numbers. */
 static inline uint32_t choose(int condition, uint32_t yes, uint32_t no)
 {
 	uint32_t mask = 0u - (uint32_t)condition;
@@ -49,17 +49,17 @@ static inline uint32_t choose_below(uint32_t a, uint32_t limit, uint32_t yes, ui
 
 static inline float bf16_to_f32(uint16_t h) { return f32_from_bits((uint32_t)h << 16); }
 
-/* Small formats are worked on in the top bits of a word and shifted down last: a compiler that sees 16 bits too early narrows
- * every step by itself. */
+/* Small formats are worked on in the top bits of a word and shifted down last: a compiler that sees 16 bits too
+ * early narrows every step by itself. */
 static inline uint16_t f32_to_bf16(float v)
 {
 	uint32_t u = f32_bits(v), even = u >> 16 & 1;
 	return (uint16_t)(choose_below(u & 0x7fffffffu, 0x7f800001u, u + 0x7fff + even, u | 0x400000u) >> 16);
 }
 
-/* |v| (as float32 bits) in a format with e exponent and m mantissa bits, from bit 30 down, to nearest even; bits below the format's are
- * noise, and so is everything when |v| is beyond its range. Below the least normal number, adding a power of two makes the
- * float adder round at the format's last place. */
+/* |v| (as float32 bits) in a format with e exponent and m mantissa bits, from bit 30 down, to nearest even; bits
+ * below the format's are noise, and so is everything when |v| is beyond its range. Below the least normal number,
+ * adding a power of two makes the float adder round at the format's last place. */
 static inline uint32_t narrow(uint32_t a, unsigned e, unsigned m, unsigned bias)
 {
 	uint32_t half = (1u << (22 - m)) - 1 + (a >> (23 - m) & 1), place = (127 + 1 - bias - m + 23) << 23;
@@ -79,14 +79,16 @@ static inline uint32_t widen(uint32_t a, unsigned e, unsigned m, unsigned bias)
 static inline float f16_to_f32(uint16_t h)
 {
 	uint32_t u = (uint32_t)h << 16, a = u & 0x7fffffffu;
-	return f32_from_bits((u & 0x80000000u) | choose_below(a, 0x7c000000u, widen(a, 5, 10, 15), 0x7f800000u | a >> 3));
+	uint32_t beyond = 0x7f800000u | a >> 3;
+	return f32_from_bits((u & 0x80000000u) | choose_below(a, 0x7c000000u, widen(a, 5, 10, 15), beyond));
 }
 
 static inline uint16_t f32_to_f16(float v)
 {
 	uint32_t u = f32_bits(v), a = u & 0x7fffffffu;
 	uint32_t beyond = choose_below(a, 0x7f800001u, 0x7c000000u, 0x7e000000u | (a << 3 & 0x03ff0000u));
-	return (uint16_t)(((u & 0x80000000u) | choose_below(a, 0x477ff000u, narrow(a, 5, 10, 15), beyond)) >> 16);   /* 65520 */
+	uint32_t h = choose_below(a, 0x477ff000u, narrow(a, 5, 10, 15), beyond);              /* 65520 */
+	return (uint16_t)(((u & 0x80000000u) | h) >> 16);
 }
 
 float f8e4m3fn_to_f32(uint8_t b);
@@ -146,13 +148,14 @@ static inline bool placed(int dtype, int class_dtype, const void *to, int64_t st
 	return dtype == class_dtype && stride == 1 && (uintptr_t)to % graft_dtype_size((graft_dtype)dtype) == 0;
 }
 
-/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done. */
+/* Rounds to the values that f16 or bf16 has; for another dtype nothing is done, nor in another class. */
 void round_f32(int dtype, float *v, int64_t n);
+static inline void round_f64(int dtype, double *v, int64_t n) { (void)dtype, (void)v, (void)n; }
+static inline void round_i64(int dtype, int64_t *v, int64_t n) { (void)dtype, (void)v, (void)n; }
 
 enum { RUN = 512 };                           /* longest run that kernels take in one step; a multiple of LANES */
-enum { LANES = 16 };                          /* partial sums, in a fixed order */
-
 /* n elements from one dtype to another; runs may be the same but must not overlap otherwise. */
-void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride, int64_t n);
+void convert(int to_dtype, void *to, int64_t to_stride, int from_dtype, const void *from, int64_t from_stride,
+             int64_t n);
 
 #endif

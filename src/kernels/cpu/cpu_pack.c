@@ -18,7 +18,8 @@ static const Row rows[] = {
 
 enum {
 	N_ROWS = sizeof rows / sizeof *rows,
-	FLOATS = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32) |
+	FLOATS = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16) |
+		GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32) |
 	         GRAFT_DTYPE_BIT(GRAFT_DTYPE_f64),
 	FLOATS_8 = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fn) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fnuz) |
 	           GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e5m2)
@@ -27,7 +28,7 @@ enum {
 /* f8 is stored, moved and cast, never computed in. */
 static uint32_t dtypes_of(const Op *op)
 {
-	bool moves = !strcmp(op->family, "copy") || !strcmp(op->family, "gather") || !strcmp(op->family, "create") ||
+	bool moves = !strcmp(op->family, "copy") || !strcmp(op->family, "gather") || !strcmp(op->family, "index") || !strcmp(op->family, "create") ||
 	             !strcmp(op->name, "cast");
 	return moves ? FLOATS | FLOATS_8 : FLOATS;
 }
@@ -55,7 +56,8 @@ const graft_pack *cpu_pack(Arena *a)
 	graft_pack *pack = NEW(a, graft_pack);
 	for (uint32_t i = 0; i < N_ROWS; i++)
 		kernels[i] = kernel_of(a, &rows[i]);
-	*pack = (graft_pack){ GRAFT_PACK_MAGIC, GRAFT_PACK_ABI, sizeof *pack, sizeof *kernels, "builtin", GRAFT_VERSION, N_ROWS, N_ROWS,
+	*pack = (graft_pack){ GRAFT_PACK_MAGIC, GRAFT_PACK_ABI, sizeof *pack, sizeof *kernels, "builtin", GRAFT_VERSION,
+	                     N_ROWS, N_ROWS,
 	                      kernels };
 	return pack;
 }

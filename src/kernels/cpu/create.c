@@ -4,7 +4,7 @@
 typedef struct Create {
 	const graft_tensor *y;
 	int64_t start, step;                  /* arange */
-	const int64_t *list;                  /* constant: integers, or the bits of doubles for a dtype that is a float */
+	const int64_t *list;                  /* constant: integers; for floats, the bits of doubles */
 	int64_t n;                            /* of list */
 } Create;
 
@@ -86,7 +86,8 @@ int cpu_constant(const graft_launch *l)
 	if (size > 0 && c.n == 1)
 		return fill(l, c.y, c.list[0]);
 	if (size > 0 && c.n != size)
-		return launch_fail(l, GRAFT_E_USAGE, "constant: %lld values do not fill %lld elements", (long long)c.n, (long long)size);
+		return launch_fail(l, GRAFT_E_USAGE, "constant: %lld values do not fill %lld elements", (long long)c.n,
+		                   (long long)size);
 	run_parallel(l, size, 4, constant_piece, &c);
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* gather.c - embedding: rows of a table, by index. */
 #include "kernel.h"
-#include <stdio.h>
 
 typedef struct Gather {
 	const graft_tensor *table, *ids, *y;
@@ -14,8 +13,9 @@ static void gather_run(void *arg, char *const *at, const int64_t *stride, int64_
 	for (int64_t i = 0; i < n; i++) {
 		int64_t id;
 		load_i64(&id, g->ids->dtype, at[1] + i * stride[1] * g->walk.item[1], 1, 1);
-		convert(g->y->dtype, at[0] + i * stride[0] * g->walk.item[0], g->y->stride[g->y->rank - 1], g->table->dtype,
-		        (const char *)g->table->data + id * g->table->stride[0] * item_size(g->table), g->table->stride[1], g->width);
+		const char *row = (const char *)g->table->data + id * g->table->stride[0] * item_size(g->table);
+		convert(g->y->dtype, at[0] + i * stride[0] * g->walk.item[0], g->y->stride[g->y->rank - 1],
+		        g->table->dtype, row, g->table->stride[1], g->width);
 	}
 }
 
@@ -35,17 +35,9 @@ static void find_stray(void *arg, char *const *at, const int64_t *stride, int64_
 
 static int refuse_stray(const graft_launch *l, const Stray *s)
 {
-	char place[256] = "";
-	const graft_tensor *ids = s->g->ids;
-	int64_t size = tensor_size(ids), at = s->at;
-	for (int32_t i = 0; i < ids->rank; i++) {
-		size_t used = strlen(place);
-		size /= ids->shape[i];
-		snprintf(place + used, sizeof place - used, "%s%lld", i ? ", " : "", (long long)(at / size));
-		at %= size;
-	}
-	return launch_fail(l, GRAFT_E_DATA, "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 to %lld", place,
-	                   (long long)s->id, (long long)s->g->rows, (long long)s->g->rows - 1);
+	char place[PLACE_ROOM];
+	return launch_fail(l, GRAFT_E_DATA, "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 to %lld",
+	                   place_text(place, s->g->ids, s->at), (long long)s->id, (long long)s->g->rows, (long long)s->g->rows - 1);
 }
 
 int cpu_embedding(const graft_launch *l)
@@ -57,14 +49,16 @@ int cpu_embedding(const graft_launch *l)
 	if (status)
 		return status;
 	if (g.table->rank != 2 || g.y->rank != g.ids->rank + 1 || g.y->shape[g.y->rank - 1] != g.table->shape[1])
-		return launch_fail(l, GRAFT_E_USAGE, "embedding: a table of rank 2 and ids give a result of the ids' rank and one");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "embedding: a table of rank 2 and ids give a result of the ids' rank and one");
 	if (!dtype_integer(g.ids->dtype))
-		return launch_fail(l, GRAFT_E_USAGE, "embedding: ids must be integers, not %s", graft_dtype_name((graft_dtype)g.ids->dtype));
+		return launch_fail(l, GRAFT_E_USAGE, "embedding: ids must be integers, not %s", dtype_text(g.ids));
 	g.rows = g.table->shape[0];
 	g.width = g.table->shape[1];
 	front = tensor_front(g.y, 1);
 	if (!same_shape(&front, g.ids))
-		return launch_fail(l, GRAFT_E_USAGE, "embedding: the result must have the shape of ids before its last axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "embedding: the result must have the shape of ids before its last axis");
 	walk_begin(&g.walk, &front);
 	walk_add(&g.walk, g.ids);
 	walk_join(&g.walk);

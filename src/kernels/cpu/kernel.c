@@ -18,7 +18,8 @@ static int tensor_check(const graft_launch *l, const char *what, int i, const gr
 	if (!dtype_ok(t->dtype))
 		return launch_fail(l, GRAFT_E_USAGE, "%s %d has no dtype that is known: %d", what, i, (int)t->dtype);
 	if (t->rank < 0 || t->rank > GRAFT_MAX_RANK)
-		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i, (int)t->rank, GRAFT_MAX_RANK);
+		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i, (int)t->rank,
+		                   GRAFT_MAX_RANK);
 	if (!t->data && tensor_size(t) != 0)
 		return launch_fail(l, GRAFT_E_USAGE, "%s %d has elements but no memory", what, i);
 	return 0;
@@ -28,11 +29,11 @@ int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n
 {
 	int status = 0;
 	if (l->struct_size < sizeof *l || !l->host)
-		return launch_fail(l, GRAFT_E_USAGE, "a launch on the CPU needs a host and %zu bytes of struct, not %u", sizeof *l,
-		                   (unsigned)l->struct_size);
+		return launch_fail(l, GRAFT_E_USAGE, "a launch on the CPU needs a host and %zu bytes of struct, not %u",
+		                   sizeof *l, (unsigned)l->struct_size);
 	if (l->n_in < in_min || l->n_in > in_max || l->n_out != n_out || l->n_attr < n_attr)
-		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; it was given %d, "
-		                   "%d, %d", in_min, in_max, n_out, n_attr, (int)l->n_in, (int)l->n_out, (int)l->n_attr);
+		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; "
+		                   "it was given %d, %d, %d", in_min, in_max, n_out, n_attr, l->n_in, l->n_out, l->n_attr);
 	for (int i = 0; i < l->n_in && !status; i++)
 		if (i < in_min || operand(l, i))
 			status = tensor_check(l, "operand", i, &l->in[i]);
@@ -51,7 +52,8 @@ int64_t tensor_size(const graft_tensor *t)
 
 bool same_shape(const graft_tensor *a, const graft_tensor *b)
 {
-	return a->rank == b->rank && (a->rank == 0 || memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0);
+	size_t bytes = (size_t)a->rank * sizeof *a->shape;
+	return a->rank == b->rank && (bytes == 0 || memcmp(a->shape, b->shape, bytes) == 0);
 }
 
 bool tensor_dense(const graft_tensor *t)
@@ -68,6 +70,29 @@ graft_tensor tensor_front(const graft_tensor *t, int32_t n)
 	graft_tensor front = *t;
 	front.rank -= n;
 	return front;
+}
+
+graft_tensor as_line(const graft_tensor *t, int64_t room[2])
+{
+	graft_tensor line = *t;
+	if (t->rank > 0)
+		return line;
+	room[0] = room[1] = 1;
+	line.rank = 1, line.shape = room, line.stride = room + 1;
+	return line;
+}
+
+const char *place_text(char room[PLACE_ROOM], const graft_tensor *t, int64_t index)
+{
+	int64_t size = tensor_size(t);
+	room[0] = 0;
+	for (int32_t i = 0; i < t->rank; i++) {
+		size_t used = strlen(room);
+		size /= t->shape[i];
+		snprintf(room + used, PLACE_ROOM - used, "%s%lld", i ? ", " : "", (long long)(index / size));
+		index %= size;
+	}
+	return room;
 }
 
 void *scratch(const graft_launch *l, int64_t n, size_t size)
@@ -103,7 +128,7 @@ bool walk_add(Walk *w, const graft_tensor *t)
 			return false;
 		w->stride[i][w->n] = size == 1 ? 0 : t->stride[i - lead];
 	}
-	w->base[w->n] = t->data ? t->data : (void *)w->base;   /* no elements: a place that is never read, but not NULL */
+	w->base[w->n] = t->data ? t->data : (void *)w->base;   /* empty: a place that is never read */
 	w->item[w->n++] = item_size(t);
 	return true;
 }
@@ -115,6 +140,32 @@ void walk_axis(Walk *w, int64_t size, const int64_t *strides)
 		w->stride[w->rank][t] = strides[t];
 	w->size *= size;
 	w->rank++;
+}
+
+bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis)
+{
+	graft_tensor start = tensor_front(t[0], t[0]->rank);
+	walk_begin(&lines->walk, &start);
+	for (int k = 0; k < n; k++) {
+		start = tensor_front(t[k], t[k]->rank);
+		if (t[k]->rank != t[0]->rank || axis < 0 || axis >= t[k]->rank || (k && !walk_add(&lines->walk, &start)))
+			return false;
+		lines->size[k] = t[k]->shape[axis];
+		lines->step[k] = t[k]->stride[axis];
+	}
+	for (int32_t i = 0; i < t[0]->rank; i++) {
+		int64_t stride[WALK_TENSORS] = { 0 };
+		if (i == axis)
+			continue;
+		for (int k = 0; k < n; k++) {
+			if (t[k]->shape[i] != t[0]->shape[i])
+				return false;
+			stride[k] = t[k]->stride[i];
+		}
+		walk_axis(&lines->walk, t[0]->shape[i], stride);
+	}
+	walk_join(&lines->walk);
+	return true;
 }
 
 static bool joins(const Walk *w, int32_t outer, int32_t inner)

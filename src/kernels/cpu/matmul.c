@@ -1,10 +1,10 @@
-/* matmul.c - linear and matmul.
+/* matmul.c - linear, matmul and grouped_matmul.
  *
- * Floats go to the host's sgemm. What it can't read where it lies (f16, bf16, odd strides) is widened panel by panel into
- * scratch, so a weight never has a second whole copy:
+ * Floats go to the host's sgemm. What it can't read where it lies (f16, bf16, odd strides) is widened panel by panel
+ * into scratch, so a weight never has a second whole copy:
  *
- *        k                n               n
- *     [ panel ]  k [ panel ]   ->   [ panel ]  m       a panel holds at most PANEL_M x PANEL_K, PANEL_K x PANEL_N, PANEL_M x PANEL_N
+ *             k              n                n
+ *        m [ panel ]    k [ panel ]   ->  m [ panel ]        m <= PANEL_M, k <= PANEL_K, n <= PANEL_N
  *
  * An operand that lies right is one panel, whatever its size. f64 and integers run through loops of our own.
  */
@@ -22,7 +22,7 @@ typedef struct Product {
 	int64_t pm, pn, pk;                   /* sizes of a panel */
 	bool a_lies, b_lies, c_lies;          /* can be used where it is */
 	bool a_whole;                         /* all columns of a panel of rows of a are widened at once */
-	float *room;                          /* for the panels of those that do not */
+	float *room;                          /* for the panels of those that do not; NULL: none yet */
 	Walk batch;                           /* c, a, b */
 	int64_t slots;                        /* pieces of the batch that run at once, each with its own room */
 	int64_t slot_room;                    /* floats */
@@ -66,7 +66,8 @@ static void widen_lines(void *arg, int64_t begin, int64_t end)
 }
 
 /* The rows x cols part of m at (i, j), as float32 that sgemm can read. */
-static Mat panel(const Product *p, const Mat *m, bool lies, int64_t i, int64_t j, int64_t rows, int64_t cols, float *room)
+static Mat panel(const Product *p, const Mat *m, bool lies, int64_t i, int64_t j, int64_t rows, int64_t cols,
+                 float *room)
 {
 	Mat part = { m->dtype, mat_at(m, i, j), m->i, m->j };
 	bool flip = rows > 1 && (m->i < 0 ? -m->i : m->i) < (m->j < 0 ? -m->j : m->j);
@@ -113,8 +114,8 @@ static void columns(const Product *p, float *room, int64_t j)
 		int64_t k = least(p->pk, p->k - at);
 		Mat a = panel(p, &p->a, p->a_lies, 0, at, p->m, k, room);
 		Mat b = panel(p, &p->b, p->b_lies, at, j, k, n, room_b);
-		host->sgemm(host->self, p->m, n, k, (float *)(void *)a.data, a.i, a.j, (float *)(void *)b.data, b.i, b.j, r.sum,
-		            r.stride, at > 0 || bias);
+		host->sgemm(host->self, p->m, n, k, (float *)(void *)a.data, a.i, a.j, (float *)(void *)b.data, b.i,
+		            b.j, r.sum, r.stride, at > 0 || bias);
 	}
 	if (!p->c_lies)
 		run_parallel(p->l, p->m, 4 * n, rows_store, &r);
@@ -138,45 +139,9 @@ static void product_f32(const Product *p, float *room)
 
 /* ---- loops of our own ----------------------------------------------------------------------------------- */
 
-#define PLUS_TIMES(s, a, b) ((s) + (a) * (b))
-#define PLUS_TIMES_WRAP(s, a, b) ((int64_t)((uint64_t)(s) + (uint64_t)(a) * (uint64_t)(b)))
-
-/* A tile of b is loaded once for all rows of the piece; a row's sums pass through the result between tiles along k, which
- * loses nothing: it has the class of the sums, or, an integer, the low bits that count. */
-#define LOOPS(class, type, PLUS)                                                                                       \
-	VECTOR static void tile_rows_##class(const Product *p, type tile[TILE][TILE], int64_t j, int64_t k0, int64_t begin, int64_t end) \
-	{                                                                                                              \
-		int64_t n = least(TILE, p->n - j), depth = least(TILE, p->k - k0);                                     \
-		type a[TILE], sum[TILE];                                                                               \
-		for (int64_t i = begin; i < end; i++) {                                                                \
-			load_##class(sum, p->c.dtype, mat_at(&p->c, i, j), p->c.j, n);                                 \
-			load_##class(a, p->a.dtype, mat_at(&p->a, i, k0), p->a.j, depth);                              \
-			for (int64_t k = 0; k < depth; k++)                                                            \
-				for (int64_t x = 0; x < n; x++)                                                        \
-					sum[x] = PLUS(sum[x], a[k], tile[k][x]);                                       \
-			store_##class(p->c.dtype, mat_at(&p->c, i, j), p->c.j, sum, n);                                \
-		}                                                                                                      \
-	}                                                                                                              \
-	static void rows_##class(void *arg, int64_t begin, int64_t end)                                                \
-	{                                                                                                              \
-		const Product *p = arg;                                                                                \
-		type tile[TILE][TILE];                                                                                 \
-		for (int64_t j = 0; j < p->n; j += TILE) {                                                             \
-			int64_t n = least(TILE, p->n - j);                                                             \
-			memset(tile[0], 0, sizeof tile[0]);                                                            \
-			if (p->bias.data)                                                                              \
-				load_##class(tile[0], p->bias.dtype, mat_at(&p->bias, 0, j), p->bias.j, n);            \
-			for (int64_t i = begin; i < end; i++)                                                          \
-				store_##class(p->c.dtype, mat_at(&p->c, i, j), p->c.j, tile[0], n);                    \
-			for (int64_t k = 0; k < p->k; k += TILE) {                                                     \
-				for (int64_t y = 0; y < least(TILE, p->k - k); y++)                                    \
-					load_##class(tile[y], p->b.dtype, mat_at(&p->b, k + y, j), p->b.j, n);         \
-				tile_rows_##class(p, tile, j, k, begin, end);                                          \
-			}                                                                                              \
-		}                                                                                                      \
-	}
-LOOPS(f64, double, PLUS_TIMES)
-LOOPS(i64, int64_t, PLUS_TIMES_WRAP)
+#define TEMPLATE "matmul.inc"
+#include "as_f64.h"
+#include "as_i64.h"
 
 /* ---- batches -------------------------------------------------------------------------------------------- */
 
@@ -194,7 +159,8 @@ static void batch_run(void *arg, char *const *at, const int64_t *stride, int64_t
 		if (class_of(one.c.dtype) == CLASS_F32)
 			product_f32(&one, s->room);
 		else
-			run_parallel(one.l, one.m, cost, class_of(one.c.dtype) == CLASS_F64 ? rows_f64 : rows_i64, &one);
+			run_parallel(one.l, one.m, cost, class_of(one.c.dtype) == CLASS_F64 ? rows_f64 : rows_i64,
+			             &one);
 	}
 }
 
@@ -257,7 +223,7 @@ static int product_run(const graft_launch *l, Product *p)
 		p->c.data = p->batch.base[0], p->a.data = p->batch.base[1], p->b.data = p->batch.base[2];
 		plan_panels(p);
 		int64_t floats = p->slots * p->slot_room + (p->bias.data ? p->n : 0);
-		p->room = scratch(l, floats, sizeof(float));
+		p->room = p->room ? p->room : scratch(l, floats, sizeof(float));
 		if (!p->room)
 			return no_scratch(l, floats, sizeof(float));
 		p->bias_f32 = bias_as_f32(p, p->room + p->slots * p->slot_room);
@@ -315,15 +281,17 @@ int cpu_matmul(const graft_launch *l)
 	const graft_tensor *a = l->in, *b = l->in + 1, *c = l->out;
 	graft_tensor front;
 	Product p = { 0 };
-	int32_t a_vector = a->rank == 1, b_vector = b->rank == 1, own = 2 - a_vector - b_vector;
+	int32_t a_vector, b_vector, own;
 	if (status)
 		return status;
+	a_vector = a->rank == 1, b_vector = b->rank == 1, own = 2 - a_vector - b_vector;
 	if (a->rank < 1 || b->rank < 1 || c->rank < own)
-		return launch_fail(l, GRAFT_E_USAGE, "matmul: operands of rank %d and %d do not give rank %d", (int)a->rank, (int)b->rank,
-		                   (int)c->rank);
+		return launch_fail(l, GRAFT_E_USAGE, "matmul: operands of rank %d and %d do not give rank %d",
+		                   (int)a->rank, (int)b->rank, (int)c->rank);
 	p.a = mat_of(a, true);
 	p.b = mat_of(b, false);
-	p.c = (Mat){ c->dtype, c->data, a_vector ? 0 : c->stride[c->rank - own], b_vector ? 0 : c->stride[c->rank - 1] };
+	p.c = (Mat){ c->dtype, c->data, a_vector ? 0 : c->stride[c->rank - own],
+	             b_vector ? 0 : c->stride[c->rank - 1] };
 	p.m = a_vector ? 1 : a->shape[a->rank - 2];
 	p.k = a->shape[a->rank - 1];
 	p.n = b_vector ? 1 : b->shape[b->rank - 1];
@@ -338,4 +306,79 @@ int cpu_matmul(const graft_launch *l)
 	if (status || !walk_add(&p.batch, &front))
 		return launch_fail(l, GRAFT_E_USAGE, "matmul: the batch axes do not broadcast to the result's");
 	return product_run(l, &p);
+}
+
+/* ---- groups of rows ------------------------------------------------------------------------------------- */
+
+/* Rows begin..end of a times b[g]. */
+static Product group_product(const graft_launch *l, int64_t g, int64_t begin, int64_t end)
+{
+	const graft_tensor *a = l->in, *b = l->in + 1, *y = l->out;
+	graft_tensor at = { .dtype = y->dtype };
+	Product p = { .l = l, .m = end - begin, .n = y->shape[1], .k = a->shape[1] };
+	p.a = (Mat){ a->dtype, (char *)a->data + begin * a->stride[0] * item_size(a), a->stride[0], a->stride[1] };
+	p.b = (Mat){ b->dtype, (char *)b->data + g * b->stride[0] * item_size(b), b->stride[1], b->stride[2] };
+	p.c = (Mat){ y->dtype, (char *)y->data + begin * y->stride[0] * item_size(y), y->stride[0], y->stride[1] };
+	at.data = p.c.data;
+	walk_begin(&p.batch, &at);
+	at.data = p.a.data;
+	walk_add(&p.batch, &at);
+	at.data = p.b.data;
+	walk_add(&p.batch, &at);
+	return p;
+}
+
+/* Where group g ends; false, and a message, when that is not behind the one before, or is beyond the rows. */
+static bool group_end(const graft_launch *l, int64_t g, int64_t begin, int64_t *end)
+{
+	const graft_tensor *offs = l->in + 2;
+	load_i64(end, offs->dtype, (const char *)offs->data + g * offs->stride[0] * item_size(offs), 1, 1);
+	if (*end >= begin && *end <= l->in[0].shape[0])
+		return true;
+	launch_fail(l, GRAFT_E_DATA, "grouped_matmul: offs[%lld] is %lld, but the group before ends at %lld and axis 0 of a holds %lld; ends rise "
+	            "and stay within a", (long long)g, (long long)*end, (long long)begin, (long long)l->in[0].shape[0]);
+	return false;
+}
+
+static int group_room(const graft_launch *l, float **room)
+{
+	int64_t floats = 0, begin = 0, end;
+	for (int64_t g = 0; g < l->in[2].shape[0]; g++, begin = end) {
+		if (!group_end(l, g, begin, &end))
+			return GRAFT_E_DATA;
+		Product p = group_product(l, g, begin, end);
+		if (p.m == 0 || p.n == 0 || class_of(p.c.dtype) != CLASS_F32)
+			continue;
+		plan_panels(&p);
+		floats = p.slot_room > floats ? p.slot_room : floats;
+	}
+	*room = scratch(l, floats, sizeof(float));
+	return *room ? 0 : no_scratch(l, floats, sizeof(float));
+}
+
+int cpu_grouped_matmul(const graft_launch *l)
+{
+	int status = launch_check(l, 3, 3, 1, 0);
+	const graft_tensor *a = l->in, *b = l->in + 1, *offs = l->in + 2, *y = l->out;
+	static const int64_t zero = 0;
+	int64_t begin = 0, end;
+	float *room;
+	if (status)
+		return status;
+	if (a->rank != 2 || b->rank != 3 || offs->rank != 1 || y->rank != 2 || !dtype_integer(offs->dtype) || b->shape[0] != offs->shape[0] ||
+	    b->shape[1] != a->shape[1] || y->shape[0] != a->shape[0] || y->shape[1] != b->shape[2])
+		return launch_fail(l, GRAFT_E_USAGE, "grouped_matmul: a[m, k], b[g, k, n] and offs[g] do not give the result");
+	status = group_room(l, &room);
+	for (int64_t g = 0; g < offs->shape[0] && !status; g++, begin = end) {
+		group_end(l, g, begin, &end);
+		Product p = group_product(l, g, begin, end);
+		p.room = room;
+		status = product_run(l, &p);
+	}
+	if (status)
+		return status;
+	int64_t shape[2] = { y->shape[0] - begin, y->shape[1] };
+	graft_tensor rest = { (char *)y->data + begin * y->stride[0] * item_size(y), shape, y->stride, 2, y->dtype };
+	graft_tensor none = { (void *)(uintptr_t)&zero, NULL, NULL, 0, y->dtype };
+	return tensor_size(&rest) > 0 ? tensor_convert(l, &rest, &none) : 0;
 }

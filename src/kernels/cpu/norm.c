@@ -1,7 +1,7 @@
 /* norm.c - rms_norm, alone and two at once.
  *
- * Both kernels call the same row function, and a row is summed in an order that depends on its length alone: LANES partial
- * sums, folded in halves. So fused and single norms agree in every bit, whatever the number of threads.
+ * Both kernels call the same row function, and a row is summed in an order that depends on its length alone: LANES
+ * partial sums, folded in halves. So fused and single norms agree in every bit, whatever the number of threads.
  */
 #include "kernel.h"
 #include <math.h>
@@ -16,70 +16,9 @@ typedef struct Norm {
 	Walk rows;                            /* y, x */
 } Norm;
 
-/* One row in each class. Late: x * r * w, stored once. Early: x * r rounded to the dtype of x, then * w. */
-#define ROW(class, type, root, round)                                                                                  \
-	VECTOR static void sum_squares_##class(type *restrict sum, const type *restrict v, int64_t n)                  \
-	{                                                                                                              \
-		int64_t whole = n - n % LANES;                                                                         \
-		for (int64_t i = 0; i < whole; i += LANES)                                                             \
-			for (int64_t j = 0; j < LANES; j++)                                                            \
-				sum[j] += v[i + j] * v[i + j];                                                         \
-		for (int64_t i = whole; i < n; i++)                                                                    \
-			sum[i - whole] += v[i] * v[i];                                                                 \
-	}                                                                                                              \
-	VECTOR static void scale_run_##class(type *restrict y, const type *restrict v, type scale, int64_t n)          \
-	{                                                                                                              \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			y[i] = v[i] * scale;                                                                           \
-	}                                                                                                              \
-	VECTOR static void weigh_run_##class(type *restrict y, const type *restrict w, int64_t n)                      \
-	{                                                                                                              \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			y[i] *= w[i];                                                                                  \
-	}                                                                                                              \
-	static type scale_##class(const Norm *norm, const char *x)                                                     \
-	{                                                                                                              \
-		type room[RUN], sum[LANES] = { 0 };                                                                    \
-		int64_t step = norm->x_stride * item_size(norm->x);                                                    \
-		for (int64_t i = 0; i < norm->n; i += RUN) {                                                           \
-			int64_t n = norm->n - i < RUN ? norm->n - i : RUN;                                             \
-			sum_squares_##class(sum, fetch_##class(room, norm->x->dtype, x + i * step, norm->x_stride, n), n); \
-		}                                                                                                      \
-		for (int64_t half = LANES / 2; half > 0; half /= 2)                                                    \
-			for (int64_t j = 0; j < half; j++)                                                             \
-				sum[j] += sum[j + half];                                                               \
-		return 1 / root(sum[0] / (type)norm->n + (type)norm->eps);                                             \
-	}                                                                                                              \
-	static void normalise_##class(const Norm *norm, char *y, const char *x, int64_t at, int64_t n, type scale)     \
-	{                                                                                                              \
-		type room[RUN], out[RUN];                                                                              \
-		const type *w = norm->weight;                                                                          \
-		const type *v = fetch_##class(room, norm->x->dtype, x, norm->x_stride, n);                             \
-		scale_run_##class(out, v, scale, n);                                                                   \
-		if (norm->early)                                                                                       \
-			round(norm->x->dtype, out, n);                                                                 \
-		if (w)                                                                                                 \
-			weigh_run_##class(out, w + at, n);                                                             \
-		store_##class(norm->y->dtype, y, norm->y_stride, out, n);                                              \
-	}                                                                                                              \
-	static void row_##class(const Norm *norm, char *y, const char *x)                                              \
-	{                                                                                                              \
-		type scale = scale_##class(norm, x);                                                                   \
-		for (int64_t i = 0; i < norm->n; i += RUN)                                                             \
-			normalise_##class(norm, y + i * norm->y_stride * item_size(norm->y),                           \
-			                  x + i * norm->x_stride * item_size(norm->x), i,                              \
-			                  norm->n - i < RUN ? norm->n - i : RUN, scale);                               \
-	}
-
-static void round_f64(int dtype, double *v, int64_t n)
-{
-	(void)dtype;
-	(void)v;
-	(void)n;
-}
-
-ROW(f32, float, sqrtf, round_f32)
-ROW(f64, double, sqrt, round_f64)
+#define TEMPLATE "norm.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void rows_run(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
@@ -117,11 +56,13 @@ static int norm_begin(const graft_launch *l, Norm *norm)
 	const graft_tensor *x = norm->x, *y = norm->y;
 	int32_t last = x->rank - 1;
 	if (class_of(x->dtype) == CLASS_I64 || class_of(y->dtype) == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rms_norm takes floats, not %s", graft_dtype_name((graft_dtype)x->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rms_norm takes floats, not %s", dtype_text(x));
 	if (last < 0 || !same_shape(x, y))
-		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: operand and result must have one shape of at least one axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rms_norm: operand and result must have one shape of at least one axis");
 	if (norm->w && (norm->w->rank != 1 || norm->w->shape[0] != x->shape[last]))
-		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: the weight must have one axis of %lld elements", (long long)x->shape[last]);
+		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: the weight must have one axis of %lld elements",
+		                   (long long)x->shape[last]);
 	norm->n = x->shape[last];
 	norm->x_stride = x->stride[last];
 	norm->y_stride = y->stride[last];
@@ -157,7 +98,8 @@ static void two_norms_piece(void *arg, int64_t begin, int64_t end)
 	if (begin < first)
 		walk_range(&norm[0].rows, begin, end < first ? end : first, INT64_MAX, rows_run, &norm[0]);
 	if (end > first)
-		walk_range(&norm[1].rows, begin > first ? begin - first : 0, end - first, INT64_MAX, rows_run, &norm[1]);
+		walk_range(&norm[1].rows, begin > first ? begin - first : 0, end - first, INT64_MAX, rows_run,
+		           &norm[1]);
 }
 
 int cpu_fused_mla_dual_rms_norm(const graft_launch *l)
@@ -171,7 +113,7 @@ int cpu_fused_mla_dual_rms_norm(const graft_launch *l)
 		status = norm_begin(l, &norm[i]);
 	}
 	if (!status)
-		run_parallel(l, norm[0].rows.size + norm[1].rows.size, 4 * (norm[0].n > norm[1].n ? norm[0].n : norm[1].n),
-		             two_norms_piece, norm);
+		run_parallel(l, norm[0].rows.size + norm[1].rows.size,
+		             4 * (norm[0].n > norm[1].n ? norm[0].n : norm[1].n), two_norms_piece, norm);
 	return status;
 }

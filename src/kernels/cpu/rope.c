@@ -12,34 +12,9 @@ typedef struct Rope {
 	Walk rows;                            /* y, x, cos, sin */
 } Rope;
 
-#define ROPE(class, type)                                                                                              \
-	VECTOR static void turn_##class(type *restrict y, const type *restrict a, const type *restrict b,              \
-	                                const type *restrict c, const type *restrict s, type sign, int64_t n)          \
-	{                                                                                                              \
-		for (int64_t i = 0; i < n; i++)                                                                        \
-			y[i] = a[i] * c[i] + sign * b[i] * s[i];                                                       \
-	}                                                                                                              \
-	static void rope_row_##class(const Rope *r, char *const *row)                                                  \
-	{                                                                                                              \
-		type a[RUN], b[RUN], c[RUN], s[RUN], y[RUN];                                                           \
-		const int64_t *item = r->rows.item;                                                                    \
-		for (int64_t i = 0; i < r->n; i += RUN) {                                                              \
-			int64_t n = r->n - i < RUN ? r->n - i : RUN;                                                   \
-			char *at[4];                                                                                   \
-			for (int t = 0; t < 4; t++)                                                                    \
-				at[t] = row[t] + i * r->step[t] * item[t];                                             \
-			load_##class(a, r->dtype[1], at[1], r->step[1], n);                                            \
-			load_##class(b, r->dtype[1], at[1] + r->second[1] * item[1], r->step[1], n);                   \
-			load_##class(c, r->dtype[2], at[2], r->step[2], n);                                            \
-			load_##class(s, r->dtype[3], at[3], r->step[3], n);                                            \
-			turn_##class(y, a, b, c, s, -1, n);                                                            \
-			store_##class(r->dtype[0], at[0], r->step[0], y, n);                                           \
-			turn_##class(y, b, a, c, s, 1, n);                                                             \
-			store_##class(r->dtype[0], at[0] + r->second[0] * item[0], r->step[0], y, n);                  \
-		}                                                                                                      \
-	}
-ROPE(f32, float)
-ROPE(f64, double)
+#define TEMPLATE "rope.inc"
+#include "as_f32.h"
+#include "as_f64.h"
 
 static void rope_rows(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
@@ -77,15 +52,18 @@ int cpu_rope(const graft_launch *l)
 	if (status)
 		return status;
 	if (x->rank < 1 || !same_shape(x, y) || x->shape[x->rank - 1] % 2)
-		return launch_fail(l, GRAFT_E_USAGE, "rope: operand and result must have one shape, with an even last axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: operand and result must have one shape, with an even last axis");
 	if (class_of(y->dtype) == CLASS_I64)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes floats, not %s", graft_dtype_name((graft_dtype)y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes floats, not %s", dtype_text(y));
 	r.n = x->shape[x->rank - 1] / 2;
 	front = tensor_front(y, 1);
 	walk_begin(&r.rows, &front);
 	r.rows.n = 0;
-	if (!rope_add(&r, y, 2 * r.n) || !rope_add(&r, x, 2 * r.n) || !rope_add(&r, &l->in[1], r.n) || !rope_add(&r, &l->in[2], r.n))
-		return launch_fail(l, GRAFT_E_USAGE, "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
+	if (!rope_add(&r, y, 2 * r.n) || !rope_add(&r, x, 2 * r.n) || !rope_add(&r, &l->in[1], r.n) ||
+	    !rope_add(&r, &l->in[2], r.n))
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
 		                   (long long)r.n);
 	for (int i = 0; i < 2; i++) {
 		r.second[i] = l->attr[0].i ? r.step[i] : r.step[i] * r.n;

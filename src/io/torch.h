@@ -1,0 +1,145 @@
+/* torch.h - torch.export: model.json and the .pt2 archive around it (docs/torch.md).
+ *
+ *   read:   a node of the file ──torch_ops.def──> one or more nodes of ours, each knowing its SourceNode and where its names stand in it
+ *   write:  our nodes in order ──> the text of their SourceNode, names exchanged where they changed; or torch_ops.def backwards
+ *
+ * Everything that graft does not understand stays in the text, and the text is what gets written. The document (the mapped file, the places in
+ * it, the weights) is read only and shared by a graph and its copies.
+ */
+#ifndef GRAFT_TORCH_H
+#define GRAFT_TORCH_H
+
+#include "zip.h"
+
+/* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried along. */
+typedef struct TorchNode {
+	SourceNode source;                    /* first; the array of a graph is in the file's order */
+	Json json;
+	const char *target;                   /* without "torch.ops.", NUL-terminated */
+	const char *name;                     /* of the node itself, as it stands; NULL: files of this version have none */
+	size_t name_size;
+	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
+	bool carried;                         /* it has no nodes here, and is written where it stood */
+	uint32_t n_made, n_read;              /* names it makes: tensors, then sizes; and reads */
+	const char *const *made, *const *read;        /* where each stands */
+} TorchNode;
+
+/* A sub-graph that was inlined: its nodes, and for each of its inputs the name it has inside and where the outer name stands. */
+typedef struct TorchInlined {
+	TorchNode *node;
+	size_t n_nodes;
+	const char **inner, **place;
+	uint32_t n_inputs;
+	bool has_carried;
+	Json tensor_values;
+} TorchInlined;
+
+typedef struct Torch {
+	Document document;                    /* first */
+	const char *file;                     /* for messages */
+	JsonText text;                        /* the model's JSON; its arena is set while a job looks at it */
+	Json root, graph, nodes, tensor_values, outputs, output_specs;
+	TorchNode *node;
+	size_t n_nodes;
+	uint32_t n_ids;
+	bool has_kind, has_name, has_hop;     /* which keys the nodes of this file have */
+	Zip *zip;                             /* NULL: a bare model.json */
+	const ZipEntry *model;
+} Torch;
+
+typedef enum TorchTag {
+#define TAG(name) TAG_##name,
+#define TORCH_TAGS(TAG) \
+	TAG(none) TAG(tensor) TAG(tensors) TAG(int) TAG(ints) TAG(float) TAG(floats) TAG(string) TAG(strings) TAG(sym_int) \
+	TAG(sym_ints) TAG(scalar_type) TAG(memory_format) TAG(layout) TAG(device) TAG(bool) TAG(bools) TAG(sym_bool) TAG(sym_bools) \
+	TAG(graph) TAG(optional_tensors) TAG(custom_obj) TAG(operator) TAG(sym_float) TAG(sym_floats) TAG(optional_tensor) \
+	TAG(complex) TAG(nested_tensors) TAG(int_lists) TAG(string_to_argument) TAG(float_lists)
+	TORCH_TAGS(TAG)
+#undef TAG
+	TAG_other                             /* of a newer version */
+} TorchTag;
+
+/* A union of the file: an object with one member, "as_<tag>". */
+typedef struct TorchUnion { TorchTag tag; Json value; } TorchUnion;
+TorchUnion torch_union(Json v);
+
+/* Names in a text: where the opening quote stands. */
+size_t torch_name_size(const char *place);
+bool torch_name_is(const char *place, const char *name);
+const char *torch_name_at(Json v);            /* checks that it is a string without escapes, not empty */
+
+graft_dtype torch_dtype(Json v);              /* fails with GRAFT_E_UNSUPPORTED for one that graft has not */
+int torch_dtype_number(graft_dtype d);
+
+/* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a symbol of its own. */
+Dim torch_expr(Graph *g, Json text);
+
+/* torch_weights.c: data of the archive's weights and constants for the params of g. */
+void torch_weights(Graph *g, Torch *t);
+
+/* One argument of a node. Its tensors are resolved; sizes by name are looked up when somebody asks for them. */
+typedef struct TorchArg {
+	const char *name;
+	size_t name_size;
+	TorchTag tag;
+	Json value;
+	Value **tensor;                       /* NULL in it: an optional one that is not given */
+	const char **place;
+	uint32_t n_tensors;
+	bool used;
+} TorchArg;
+
+/* One node on its way into the graph. What cannot be said with our ops fails, and the node stays an op that graft does not know. */
+typedef struct TorchCall {
+	Graph *g;
+	Arena *scratch;
+	TorchNode *node;
+	TorchArg *arg;
+	uint32_t n_args, n_out;
+	const char **out_name, **out_place;   /* of its tensors */
+	Type *types;
+	bool (*size_named)(const struct TorchCall *c, Json name, Dim *d);    /* false: it is not a size we know */
+	const void *scope;
+	bool loose;                           /* the results need not have `types` */
+} TorchCall;
+
+/* torch_ops.def: how the arguments of a target become operands and attributes. */
+typedef struct TorchRow {
+	const char *target, *op, *operands, *attrs;
+	void (*lower)(TorchCall *c);          /* does it instead of the rest; NULL: none */
+	bool canonical;                       /* what the op is written as */
+} TorchRow;
+const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
+const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
+void torch_rows_check(Job *job);              /* every row names ops and attributes that are there, in order; for a test */
+
+/* One name of a row's `operands` or `attrs`; false at the end. */
+typedef struct TorchWord { const char *s; size_t n; } TorchWord;
+bool torch_word(const char **list, TorchWord *w);
+
+/* What such a name says. */
+typedef struct TorchOperand { TorchWord arg; bool list, optional; } TorchOperand;
+TorchOperand torch_operand_word(TorchWord w);
+typedef enum TorchAttrKind { TORCH_GIVEN, TORCH_DECLARED, TORCH_CONDITION, TORCH_IGNORED } TorchAttrKind;
+typedef struct TorchAttr { TorchAttrKind kind; TorchWord attr, arg, fallback; } TorchAttr;
+TorchAttr torch_attr_word(TorchWord w);
+
+double torch_f64(Json v);                     /* a float, or a string like "-Infinity" */
+
+/* torch_lower.c: makes the nodes; false: there is no row for the target. */
+bool torch_lower(TorchCall *c);
+/* As it is: an op that graft does not know. */
+void torch_keep(TorchCall *c);
+
+/* torch_read.c */
+bool torch_is_json(const char *text, size_t size);    /* has it the keys of a model.json? A look, no check. */
+/* `file` holds the arena of what was read; the document takes it over. */
+Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const char *name);
+
+/* torch_write.c: to model.json, or to an archive like the one g was read from. */
+void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user);
+void torch_write_archive(Job *job, Graph *g, FileOut *file);
+/* "ns::name" as a target; fails with GRAFT_E_USAGE when it is not that. */
+const char *torch_op_target(Graph *g, const char *name);
+
+#endif

@@ -1,0 +1,809 @@
+/* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions they name. */
+#include "torch.h"
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW(target, op, operands, attrs)
+#define WRITTEN(target, op, operands, attrs)
+#define BY(target, function) static void function(TorchCall *c);
+#define WRITTEN_BY(target, op, operands, attrs, function) static void function(TorchCall *c);
+#include "torch_ops.def"
+#undef ROW
+#undef WRITTEN
+#undef BY
+#undef WRITTEN_BY
+
+static const TorchRow rows[] = {
+#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, false },
+#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, true },
+#define BY(target, function) { target, NULL, "", "", function, false },
+#define WRITTEN_BY(target, op, operands, attrs, function) { target, #op, operands, attrs, function, true },
+#include "torch_ops.def"
+#undef ROW
+#undef WRITTEN
+#undef BY
+#undef WRITTEN_BY
+};
+
+enum { N_ROWS = sizeof rows / sizeof *rows };
+
+/* ---- rows ---- */
+
+const TorchRow *torch_row(const char *target)
+{
+	size_t low = 0, high = N_ROWS;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (strcmp(rows[mid].target, target) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < N_ROWS && !strcmp(rows[low].target, target) ? &rows[low] : NULL;
+}
+
+static const TorchRow *next_row(const TorchRow *row)
+{
+	return row + 1 < rows + N_ROWS && !strcmp(row->target, row[1].target) ? row + 1 : NULL;
+}
+
+const TorchRow *torch_row_of(const char *op)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (rows[i].canonical && !strcmp(rows[i].op, op))
+			return &rows[i];
+	return NULL;
+}
+
+bool torch_word(const char **list, TorchWord *w)
+{
+	*list += strspn(*list, " ");
+	*w = (TorchWord){ *list, strcspn(*list, " ") };
+	*list += w->n;
+	return w->n;
+}
+
+static bool word_is(TorchWord w, const char *s, size_t n)
+{
+	return w.n == n && !memcmp(w.s, s, n);
+}
+
+TorchAttr torch_attr_word(TorchWord w)
+{
+	TorchAttr a = { 0 };
+	const char *end = w.s + w.n, *equals = memchr(w.s, '=', w.n);
+	if (*w.s == '-') {
+		a.kind = TORCH_IGNORED;
+		a.arg = (TorchWord){ w.s + 1, w.n - 1 };
+		return a;
+	}
+	assert(equals && "a word in torch_ops.def");
+	const char *p = equals + 1;
+	a.attr = (TorchWord){ w.s, (size_t)(equals - w.s) };
+	if (*p == '=') {
+		a.kind = TORCH_CONDITION;
+		a.arg = a.attr;
+		a.fallback = (TorchWord){ p + 1, (size_t)(end - p - 1) };
+		return a;
+	}
+	a.kind = *p == '.' ? TORCH_DECLARED : TORCH_GIVEN;
+	p += *p == '.';
+	const char *colon = memchr(p, ':', (size_t)(end - p));
+	a.arg = (TorchWord){ p, (size_t)((colon ? colon : end) - p) };
+	if (colon)
+		a.fallback = (TorchWord){ colon + 1, (size_t)(end - colon - 1) };
+	return a;
+}
+
+TorchOperand torch_operand_word(TorchWord w)
+{
+	TorchOperand o = { .arg = w };
+	if (w.n > 3 && !memcmp(w.s + w.n - 3, "...", 3))
+		o = (TorchOperand){ { w.s, w.n - 3 }, .list = true };
+	else if (w.s[w.n - 1] == '?')
+		o = (TorchOperand){ { w.s, w.n - 1 }, .optional = true };
+	return o;
+}
+
+static void check_row(Job *job, const TorchRow *row)
+{
+	const Op *op = op_find(row->op, strlen(row->op));
+	const char *list = row->attrs;
+	TorchWord w;
+	if (!op)
+		fail(job, GRAFT_E_RULE, "torch_ops.def: %s: no such op: '%s'", row->target, row->op);
+	while (torch_word(&list, &w)) {
+		TorchAttr a = torch_attr_word(w);
+		if ((a.kind == TORCH_GIVEN || a.kind == TORCH_DECLARED) && attr_index(op, a.attr.s, a.attr.n) < 0)
+			fail(job, GRAFT_E_RULE, "torch_ops.def: %s: %s has no attribute '%.*s'", row->target, row->op, (int)a.attr.n, a.attr.s);
+	}
+}
+
+void torch_rows_check(Job *job)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (i && strcmp(rows[i - 1].target, rows[i].target) > 0)
+			fail(job, GRAFT_E_RULE, "torch_ops.def: %s stands behind %s", rows[i].target, rows[i - 1].target);
+		if (rows[i].op)
+			check_row(job, &rows[i]);
+	}
+}
+
+/* ---- arguments ---- */
+
+#define give_up(c, ...) fail(graph_job((c)->g), GRAFT_E_GRAPH, __VA_ARGS__)
+
+static TorchArg *find_arg(const TorchCall *c, const char *name, size_t n)
+{
+	for (uint32_t i = 0; i < c->n_args; i++)
+		if (c->arg[i].name_size == n && !memcmp(c->arg[i].name, name, n))
+			return &c->arg[i];
+	return NULL;
+}
+
+/* The argument, when it is given and is not None. */
+static const TorchArg *arg_word(const TorchCall *c, TorchWord w)
+{
+	const TorchArg *a = find_arg(c, w.s, w.n);
+	return a && a->tag != TAG_none ? a : NULL;
+}
+
+static const TorchArg *arg_named(const TorchCall *c, const char *name)
+{
+	return arg_word(c, (TorchWord){ name, strlen(name) });
+}
+
+static Dim read_dim(const TorchCall *c, Json v)
+{
+	Dim d;
+	if (json_kind(v) == JSON_INT)
+		return dim_const(json_int(v, INT64_MIN, INT64_MAX));
+	TorchUnion u = torch_union(v);
+	if (u.tag == TAG_int)
+		return dim_const(json_int(u.value, INT64_MIN, INT64_MAX));
+	if (json_kind(u.value) != JSON_STRING || !c->size_named(c, u.value, &d))
+		give_up(c, "a size that is not known");
+	return d;
+}
+
+static Dim arg_dim(const TorchCall *c, const TorchArg *a)
+{
+	if (a->tag != TAG_int && a->tag != TAG_sym_int)
+		give_up(c, "wanted an integer");
+	return read_dim(c, a->value);
+}
+
+static int64_t arg_int(const TorchCall *c, const TorchArg *a)
+{
+	if (a->tag == TAG_bool)
+		return json_bool(a->value);
+	Dim d = arg_dim(c, a);
+	if (!dim_is_const(d))
+		give_up(c, "wanted a number, found a symbolic size");
+	return d.value;
+}
+
+/* Infinities and NaN are strings there. */
+double torch_f64(Json v)
+{
+	static const char *const words[] = { "Infinity", "-Infinity", "NaN" };
+	static const double values[] = { INFINITY, -INFINITY, NAN };
+	size_t n;
+	if (json_kind(v) != JSON_STRING)
+		return json_f64(v);
+	const char *s = json_text(&v.text->arena->job->scratch, v, &n);
+	for (size_t i = 0; i < 3; i++)
+		if (strlen(words[i]) == n && !memcmp(s, words[i], n))
+			return values[i];
+	json_fail(v, GRAFT_E_GRAPH, "wanted a float, or one of Infinity, -Infinity, NaN");
+}
+
+static double arg_f64(const TorchCall *c, const TorchArg *a)
+{
+	return a->tag == TAG_float ? torch_f64(a->value) : (double)arg_int(c, a);
+}
+
+static Attr arg_scalar(const TorchCall *c, const TorchArg *a)
+{
+	if (a->tag == TAG_bool)
+		return (Attr){ .kind = ATTR_BOOL, .i = json_bool(a->value) };
+	if (a->tag == TAG_float)
+		return (Attr){ .kind = ATTR_FLOAT, .f = torch_f64(a->value) };
+	return (Attr){ .kind = ATTR_INT, .i = arg_int(c, a) };
+}
+
+static int64_t int_named(const TorchCall *c, const char *name, int64_t otherwise)
+{
+	const TorchArg *a = arg_named(c, name);
+	return a ? arg_int(c, a) : otherwise;
+}
+
+static double f64_named(const TorchCall *c, const char *name, double otherwise)
+{
+	const TorchArg *a = arg_named(c, name);
+	return a ? arg_f64(c, a) : otherwise;
+}
+
+static uint32_t count(Json array)
+{
+	uint32_t n = 0;
+	for (JsonList l = json_list(array, JSON_ARRAY); json_more(&l);)
+		n++;
+	return n;
+}
+
+/* ---- attributes from arguments ---- */
+
+static Attr attr_axes_of(const TorchCall *c, const TorchArg *a)
+{
+	if (a->tag == TAG_int) {
+		int64_t *one = NEW(c->scratch, int64_t);
+		*one = arg_int(c, a);
+		return (Attr){ .kind = ATTR_AXES, .n = 1, .ints = one };
+	}
+	if (a->tag != TAG_ints)
+		give_up(c, "wanted a list of axes");
+	uint32_t n = count(a->value), i = 0;
+	int64_t *axes = NEW_ARRAY(c->scratch, n, int64_t);
+	for (JsonList l = json_list(a->value, JSON_ARRAY); json_more(&l);)
+		axes[i++] = json_int(l.here, INT64_MIN, INT64_MAX);
+	return (Attr){ .kind = ATTR_AXES, .n = n, .ints = axes };
+}
+
+static Attr attr_dims_of(const TorchCall *c, const TorchArg *a)
+{
+	if (a->tag != TAG_ints && a->tag != TAG_sym_ints)
+		give_up(c, "wanted a list of sizes");
+	uint32_t n = count(a->value), i = 0;
+	Dim *dims = NEW_ARRAY(c->scratch, n, Dim);
+	for (JsonList l = json_list(a->value, JSON_ARRAY); json_more(&l);)
+		dims[i++] = read_dim(c, l.here);
+	return (Attr){ .kind = ATTR_DIMS, .n = n, .dims = dims };
+}
+
+static Attr attr_word_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
+{
+	size_t n;
+	const char *s = a->tag == TAG_string ? json_text(c->scratch, a->value, &n) : "", *w = spec->words;
+	for (int64_t i = 0; a->tag == TAG_string; i++) {
+		size_t len = strcspn(w, "|");
+		if (len == n && !memcmp(w, s, n))
+			return (Attr){ .kind = ATTR_NAME, .i = i };
+		if (!w[len])
+			break;
+		w += len + 1;
+	}
+	give_up(c, "wanted one of %s", spec->words);
+}
+
+static Attr one_value(const TorchCall *c, Attr scalar)
+{
+	return (Attr){ .kind = ATTR_LIST, .n = 1, .list = arena_copy(c->scratch, &scalar, sizeof scalar) };
+}
+
+static Attr attr_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
+{
+	Attr out = { .kind = spec->kind };
+	switch (spec->kind) {
+	case ATTR_BOOL: out.i = arg_int(c, a) != 0; return out;
+	case ATTR_INT: case ATTR_AXIS: out.i = arg_int(c, a); return out;
+	case ATTR_FLOAT: out.f = arg_f64(c, a); return out;
+	case ATTR_DIM: out.dim = arg_dim(c, a); return out;
+	case ATTR_DIMS: return attr_dims_of(c, a);
+	case ATTR_AXES: return attr_axes_of(c, a);
+	case ATTR_NAME: return attr_word_of(c, spec, a);
+	case ATTR_LIST: return one_value(c, arg_scalar(c, a));
+	case ATTR_DTYPE:
+		if (a->tag != TAG_scalar_type)
+			give_up(c, "wanted a dtype");
+		out.i = torch_dtype(a->value);
+		return out;
+	case ATTR_STRING: case ATTR_NONE: break;
+	}
+	give_up(c, "an argument that cannot be an attribute");
+}
+
+/* A number written in a row. */
+static Attr attr_fixed(const TorchCall *c, const AttrSpec *spec, TorchWord w)
+{
+	int64_t i = strtoll(arena_strndup(c->scratch, w.s, w.n), NULL, 10);
+	switch (spec->kind) {
+	case ATTR_DIM: return (Attr){ .kind = ATTR_DIM, .dim = dim_const(i) };
+	case ATTR_FLOAT: return (Attr){ .kind = ATTR_FLOAT, .f = (double)i };
+	case ATTR_LIST: return one_value(c, (Attr){ .kind = c->types[0].dtype == GRAFT_DTYPE_bool ? ATTR_BOOL : ATTR_INT, .i = i });
+	default: return (Attr){ .kind = spec->kind, .i = i };
+	}
+}
+
+static Attr attr_declared(const TorchCall *c, const AttrSpec *spec)
+{
+	const Type *t = &c->types[0];
+	if (spec->kind == ATTR_DTYPE)
+		return (Attr){ .kind = ATTR_DTYPE, .i = t->dtype };
+	return (Attr){ .kind = ATTR_DIMS, .n = t->rank, .dims = t->dims };
+}
+
+/* ---- making nodes ---- */
+
+typedef struct Operand { Value *value; const char *place; } Operand;
+
+static void count_node(TorchNode *n)
+{
+	n->source.n_nodes++;
+	for (SourceNode *s = &n->source; s->outer; s = (SourceNode *)(uintptr_t)s->outer)
+		((SourceNode *)(uintptr_t)s->outer)->n_nodes++;
+}
+
+static const char *helper_name(const TorchCall *c)
+{
+	return name_fresh(c->g, arena_printf(&c->g->arena, "%s_tmp", c->n_out ? c->out_name[0] : "assert"));
+}
+
+/* The node that gives the results their names (`last`), or one on the way there, with one result. */
+static Value *emit_as(TorchCall *c, NodeSpec spec, const Operand *in, bool last)
+{
+	Value **values = NEW_ARRAY(c->scratch, spec.n_in, Value *);
+	const char *helper = last ? NULL : helper_name(c);
+	const char **place = NEW_ARRAY(&c->g->document->arena, (size_t)spec.n_in + (last ? c->n_out : 1), const char *);
+	for (uint32_t i = 0; i < spec.n_in; i++) {
+		values[i] = in[i].value;
+		place[i] = in[i].place;
+	}
+	for (uint32_t i = 0; last && i < c->n_out; i++)
+		place[spec.n_in + i] = c->out_place[i];
+	spec.in = values;
+	spec.n_out = last ? c->n_out : 1;
+	spec.out_names = last ? c->out_name : &helper;
+	spec.types = last && !c->loose ? c->types : spec.types;
+	Node *n = node_new(c->g, &spec);
+	n->source = &c->node->source;
+	n->place = place;
+	count_node(c->node);
+	return n->n_out ? n->out[0] : NULL;
+}
+
+static const Op *need_op(const TorchCall *c, const char *name)
+{
+	const Op *op = op_find(name, strlen(name));
+	if (!op)
+		give_up(c, "graft has no op '%s'", name);
+	return op;
+}
+
+/* Attributes that are not the default, "axis", value, ...: at most two. */
+static Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_in, bool last, const char *name_a, Attr a,
+                   const char *name_b, Attr b)
+{
+	NodeSpec spec = { .op = need_op(c, op), .n_in = n_in };
+	Attr attrs[MAX_ATTRS] = { { 0 } };
+	if (name_a)
+		attrs[attr_index(spec.op, name_a, strlen(name_a))] = a;
+	if (name_b)
+		attrs[attr_index(spec.op, name_b, strlen(name_b))] = b;
+	spec.attr = attrs;
+	return emit_as(c, spec, in, last);
+}
+
+#define NOTHING NULL, (Attr){ 0 }
+
+static Value *emit2(TorchCall *c, const char *op, Operand a, Operand b, bool last)
+{
+	return emit(c, op, (Operand[]){ a, b }, 2, last, NOTHING, NOTHING);
+}
+
+static Operand made(Value *v)
+{
+	return (Operand){ v, NULL };
+}
+
+static Operand literal(TorchCall *c, Attr a)
+{
+	return (Operand){ value_literal(c->g, a), NULL };
+}
+
+static Operand operand_of(TorchCall *c, const TorchArg *a)
+{
+	if (!a)
+		return (Operand){ NULL, NULL };
+	if (a->tag == TAG_tensor || a->tag == TAG_optional_tensor)
+		return (Operand){ a->tensor[0], a->place[0] };
+	return literal(c, arg_scalar(c, a));
+}
+
+static Operand operand(TorchCall *c, const char *name)
+{
+	Operand o = operand_of(c, arg_named(c, name));
+	if (!o.value)
+		give_up(c, "the argument '%s' is missing", name);
+	return o;
+}
+
+static bool is_one(const TorchCall *c, const char *name)
+{
+	return f64_named(c, name, 1) == 1;
+}
+
+/* ---- rows ---- */
+
+static bool is_dropped(const TorchArg *a)
+{
+	static const char *const dropped[] = { "device", "layout", "pin_memory", "memory_format", "non_blocking", "copy" };
+	for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+		if (a->name_size == strlen(dropped[i]) && !memcmp(a->name, dropped[i], a->name_size))
+			return true;
+	return a->tag == TAG_none;
+}
+
+static bool holds(const TorchCall *c, TorchAttr condition)
+{
+	const TorchArg *a = arg_word(c, condition.arg);
+	size_t n;
+	if (!a)
+		return true;
+	if (a->tag == TAG_string) {
+		const char *s = json_text(c->scratch, a->value, &n);
+		return word_is(condition.fallback, s, n);
+	}
+	if (a->tag == TAG_bool)
+		return json_bool(a->value) == (*condition.fallback.s == 't');
+	return (a->tag == TAG_int || a->tag == TAG_float) &&
+	       arg_f64(c, a) == strtod(arena_strndup(c->scratch, condition.fallback.s, condition.fallback.n), NULL);
+}
+
+static bool row_fits(const TorchCall *c, const TorchRow *row)
+{
+	TorchWord w;
+	for (uint32_t i = 0; i < c->n_args; i++)
+		c->arg[i].used = is_dropped(&c->arg[i]);
+	for (const char *list = row->operands; torch_word(&list, &w);) {
+		TorchOperand o = torch_operand_word(w);
+		TorchArg *a = find_arg(c, o.arg.s, o.arg.n);
+		if (a)
+			a->used = true;
+	}
+	for (const char *list = row->attrs; torch_word(&list, &w);) {
+		TorchAttr t = torch_attr_word(w);
+		TorchArg *a = find_arg(c, t.arg.s, t.arg.n);
+		if (a)
+			a->used = true;
+		if (t.kind == TORCH_CONDITION && !holds(c, t))
+			return false;
+	}
+	for (uint32_t i = 0; i < c->n_args; i++)
+		if (!c->arg[i].used)
+			return false;
+	return true;
+}
+
+static uint32_t row_operands(TorchCall *c, const TorchRow *row, Operand **out)
+{
+	uint32_t n = 0, most = 0;
+	TorchWord w;
+	for (uint32_t i = 0; i < c->n_args; i++)
+		most += c->arg[i].n_tensors + 1;
+	Operand *in = *out = NEW_ARRAY(c->scratch, most + 8, Operand);
+	for (const char *list = row->operands; torch_word(&list, &w);) {
+		TorchOperand o = torch_operand_word(w);
+		const TorchArg *a = arg_word(c, o.arg);
+		for (uint32_t i = 0; o.list && a && i < a->n_tensors; i++)
+			in[n++] = (Operand){ a->tensor[i], a->place[i] };
+		if (!o.list)
+			in[n++] = operand_of(c, a);
+	}
+	while (n && !in[n - 1].value)
+		n--;
+	return n;
+}
+
+static void row_attrs(const TorchCall *c, const TorchRow *row, const Op *op, Attr *attrs)
+{
+	TorchWord w;
+	for (const char *list = row->attrs; torch_word(&list, &w);) {
+		TorchAttr t = torch_attr_word(w);
+		if (t.kind != TORCH_GIVEN && t.kind != TORCH_DECLARED)
+			continue;
+		int i = attr_index(op, t.attr.s, t.attr.n);
+		const TorchArg *a = t.arg.n ? arg_word(c, t.arg) : NULL;
+		if (i < 0)
+			give_up(c, "%s has no attribute '%.*s'", op->name, (int)t.attr.n, t.attr.s);
+		if (t.kind == TORCH_DECLARED)
+			attrs[i] = attr_declared(c, &op->attrs[i]);
+		else if (a)
+			attrs[i] = attr_of(c, &op->attrs[i], a);
+		else if (t.fallback.n)
+			attrs[i] = attr_fixed(c, &op->attrs[i], t.fallback);
+	}
+}
+
+static void lower_row(TorchCall *c, const TorchRow *row)
+{
+	NodeSpec spec = { .op = need_op(c, row->op) };
+	Attr attrs[MAX_ATTRS] = { { 0 } };
+	Operand *in;
+	row_attrs(c, row, spec.op, attrs);
+	spec.n_in = row_operands(c, row, &in);
+	spec.attr = attrs;
+	emit_as(c, spec, in, true);
+}
+
+static bool lower_target(TorchCall *c, const char *target)
+{
+	for (const TorchRow *row = torch_row(target); row; row = next_row(row)) {
+		if (row->lower) {
+			row->lower(c);
+			return true;
+		}
+		if (row_fits(c, row)) {
+			lower_row(c, row);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* `x.div_(y)` is t = div(x, y); copy_(x, t). */
+static bool lower_in_place(TorchCall *c)
+{
+	const char *target = c->node->target, *dot = strrchr(target, '.');
+	if (!dot || dot == target || dot[-1] != '_' || c->n_out != 1 || !c->n_args || c->arg[0].tag != TAG_tensor)
+		return false;
+	const char *tmp = helper_name(c), *nowhere = NULL;
+	TorchCall plain = *c;
+	plain.out_name = &tmp;
+	plain.out_place = &nowhere;
+	plain.loose = true;
+	if (!lower_target(&plain, arena_printf(c->scratch, "%.*s%s", (int)(dot - target - 1), target, dot)))
+		return false;
+	emit2(c, "copy_", operand_of(c, &c->arg[0]), made(value_find(c->g, tmp, strlen(tmp))), true);
+	return true;
+}
+
+bool torch_lower(TorchCall *c)
+{
+	return lower_target(c, c->node->target) || lower_in_place(c);
+}
+
+/* ---- functions of rows ---- */
+
+static void lower_to(TorchCall *c)
+{
+	Operand x = operand(c, "self");
+	const TorchArg *copy = arg_named(c, "copy");
+	graft_dtype dtype = c->types[0].dtype;
+	bool is_copy = !strcmp(c->node->target, "aten._to_copy.default") || (copy && copy->tag == TAG_bool && json_bool(copy->value));
+	if (x.value->type.dtype != dtype)
+		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = dtype }, NOTHING);
+	else
+		emit(c, is_copy ? "clone" : "alias", &x, 1, true, NOTHING, NOTHING);
+}
+
+static void lower_alpha(TorchCall *c)
+{
+	const TorchArg *alpha = arg_named(c, "alpha");
+	if (!alpha)
+		give_up(c, "the argument 'alpha' is missing");
+	Value *scaled = emit2(c, "mul", operand(c, "other"), literal(c, arg_scalar(c, alpha)), false);
+	emit2(c, strstr(c->node->target, ".sub") ? "sub" : "add", operand(c, "self"), made(scaled), true);
+}
+
+static void lower_addmm(TorchCall *c)
+{
+	bool batched = strstr(c->node->target, ".baddbmm");
+	Value *y = emit2(c, "matmul", operand(c, batched ? "batch1" : "mat1"), operand(c, batched ? "batch2" : "mat2"), false);
+	Operand bias = operand(c, "self");
+	if (!is_one(c, "alpha"))
+		y = emit2(c, "mul", made(y), literal(c, arg_scalar(c, arg_named(c, "alpha"))), false);
+	if (f64_named(c, "beta", 1) == 0)
+		give_up(c, "with beta 0 the bias is not read, not even where it is NaN");
+	if (!is_one(c, "beta"))
+		bias = made(emit2(c, "mul", bias, literal(c, arg_scalar(c, arg_named(c, "beta"))), false));
+	emit2(c, "add", made(y), bias, true);
+}
+
+static void lower_masked_fill(TorchCall *c)
+{
+	Operand x = operand(c, "self"), value = operand(c, "value");
+	Operand in[] = { operand(c, "mask"), value, x };
+	bool fits = value.value->kind == VALUE_LITERAL || value.value->type.dtype == x.value->type.dtype;
+	Value *y = emit(c, "where", in, 3, fits, NOTHING, NOTHING);
+	if (!fits)
+		emit(c, "cast", (Operand[]){ made(y) }, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = x.value->type.dtype }, NOTHING);
+}
+
+static Attr axis_attr(int64_t axis)
+{
+	return (Attr){ .kind = ATTR_AXIS, .i = axis };
+}
+
+/* The results say how long each piece is. */
+static void lower_split(TorchCall *c)
+{
+	Operand x = operand(c, "self");
+	int64_t axis = int_named(c, "dim", 0);
+	Dim *sizes = NEW_ARRAY(c->scratch, c->n_out, Dim);
+	for (uint32_t i = 0; i < c->n_out; i++) {
+		uint32_t place;
+		if (!axis_place(axis, c->types[i].rank, &place))
+			give_up(c, "there is no axis %lld", (long long)axis);
+		sizes[i] = c->types[i].dims[place];
+	}
+	emit(c, "split", &x, 1, true, "axis", axis_attr(axis), "sizes", (Attr){ .kind = ATTR_DIMS, .n = c->n_out, .dims = sizes });
+}
+
+static void lower_stack(TorchCall *c)
+{
+	const TorchArg *a = arg_named(c, "tensors");
+	int64_t axis = int_named(c, "dim", 0);
+	if (!a || a->tag != TAG_tensors)
+		give_up(c, "the argument 'tensors' is missing");
+	Operand *in = NEW_ARRAY(c->scratch, a->n_tensors, Operand);
+	for (uint32_t i = 0; i < a->n_tensors; i++)
+		in[i] = made(emit(c, "unsqueeze", (Operand[]){ { a->tensor[i], a->place[i] } }, 1, false, "axis", axis_attr(axis), NOTHING));
+	emit(c, "concat", in, a->n_tensors, true, "axis", axis_attr(axis), NOTHING);
+}
+
+static Value *narrowed(TorchCall *c, Operand x, int64_t axis, int64_t start, Dim length)
+{
+	NodeSpec spec = { .op = need_op(c, "narrow"), .n_in = 1 };
+	Attr attrs[MAX_ATTRS] = { axis_attr(axis), { .kind = ATTR_DIM, .dim = dim_const(start) }, { .kind = ATTR_DIM, .dim = length } };
+	spec.attr = attrs;
+	return emit_as(c, spec, &x, false);
+}
+
+/* x[1:] - x[:-1], with what is put in front and behind. */
+static void lower_diff(TorchCall *c)
+{
+	int64_t axis = int_named(c, "dim", -1);
+	uint32_t n = 0, place;
+	Operand in[3], x = operand(c, "self");
+	const TorchArg *prepend = arg_named(c, "prepend"), *append = arg_named(c, "append");
+	if (int_named(c, "n", 1) != 1 || x.value->type.dtype == GRAFT_DTYPE_bool || !axis_place(axis, x.value->type.rank, &place))
+		give_up(c, "only a first difference of numbers along an axis");
+	if (prepend)
+		in[n++] = operand_of(c, prepend);
+	in[n++] = x;
+	if (append)
+		in[n++] = operand_of(c, append);
+	if (n > 1)
+		x = made(emit(c, "concat", in, n, false, "axis", axis_attr(axis), NOTHING));
+	Dim length = dim_sub(c->g, x.value->type.dims[place], dim_const(1));
+	Value *late = narrowed(c, x, axis, 1, length), *early = narrowed(c, x, axis, 0, length);
+	emit2(c, "sub", made(late), made(early), true);
+}
+
+static TorchCall only_result(const TorchCall *c, uint32_t i)
+{
+	TorchCall one = *c;
+	one.n_out = 1;
+	one.out_name += i;
+	one.out_place += i;
+	one.types += i;
+	return one;
+}
+
+/* The largest elements along an axis, and where they stand. */
+static void lower_extreme(TorchCall *c)
+{
+	Operand x = operand(c, "self");
+	Attr axis = axis_attr(int_named(c, "dim", 0)), keepdim = { .kind = ATTR_BOOL, .i = int_named(c, "keepdim", 0) != 0 };
+	Attr axes = { .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ axis.i } };
+	if (c->n_out != 2)
+		give_up(c, "wanted two results");
+	TorchCall values = only_result(c, 0), ids = only_result(c, 1);
+	emit(&values, "amax", &x, 1, true, "axes", axes, "keepdim", keepdim);
+	emit(&ids, "argmax", &x, 1, true, "axis", axis, "keepdim", keepdim);
+}
+
+/* eps None is what one and the next number of the dtype are apart. */
+static double norm_eps(const TorchCall *c, graft_dtype d)
+{
+	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 : d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
+	return f64_named(c, "eps", none);
+}
+
+static Value *norm(TorchCall *c, bool last)
+{
+	Operand in[] = { operand(c, "input"), operand_of(c, arg_named(c, "weight")) };
+	const TorchArg *over = arg_named(c, "normalized_shape");
+	const Type *t = &in[0].value->type;
+	if (!over || (over->tag != TAG_ints && over->tag != TAG_sym_ints) || count(over->value) != 1 || !t->rank)
+		give_up(c, "a norm over more than the last axis");
+	for (JsonList l = json_list(over->value, JSON_ARRAY); json_more(&l);)
+		if (dim_eq(c->g, read_dim(c, l.here), t->dims[t->rank - 1]) != YES)
+			give_up(c, "a norm over another size than that of the last axis");
+	return emit(c, "rms_norm", in, in[1].value ? 2 : 1, last, "eps", (Attr){ .kind = ATTR_FLOAT, .f = norm_eps(c, t->dtype) }, NOTHING);
+}
+
+static void lower_rms_norm(TorchCall *c)
+{
+	norm(c, true);
+}
+
+/* The norm, and 1 / sqrt(mean(x*x) + eps) for a backward pass. */
+static void lower_fused_rms_norm(TorchCall *c)
+{
+	if (c->n_out != 2)
+		give_up(c, "wanted two results");
+	TorchCall y = only_result(c, 0), rstd = only_result(c, 1);
+	norm(&y, true);
+	Operand x = operand(c, "input");
+	graft_dtype wide = c->types[1].dtype;
+	Attr eps = { .kind = ATTR_FLOAT, .f = norm_eps(c, x.value->type.dtype) };
+	if (x.value->type.dtype != wide)
+		x = made(emit(&rstd, "cast", &x, 1, false, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = wide }, NOTHING));
+	Value *v = emit(&rstd, "square", &x, 1, false, NOTHING, NOTHING);
+	v = emit(&rstd, "mean", (Operand[]){ made(v) }, 1, false, "axes", (Attr){ .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ -1 } },
+	         "keepdim", (Attr){ .kind = ATTR_BOOL, .i = true });
+	v = emit2(&rstd, "add", made(v), literal(c, eps), false);
+	emit(&rstd, "rsqrt", (Operand[]){ made(v) }, 1, true, NOTHING, NOTHING);
+}
+
+/* ---- ops that graft does not know ---- */
+
+/* The text of anything that has no kind of its own with us. */
+static Attr attr_text(const TorchCall *c, Json v)
+{
+	const char *end = json_skip_value(v.text, v.at);
+	return (Attr){ .kind = ATTR_STRING, .s = arena_strndup(c->scratch, v.at, (size_t)(end - v.at)) };
+}
+
+static Attr attr_string(const TorchCall *c, Json v)
+{
+	size_t n;
+	const char *s = json_text(c->scratch, v, &n);
+	return (Attr){ .kind = ATTR_STRING, .s = arena_strndup(c->scratch, s, n) };
+}
+
+static Attr attr_any(const TorchCall *c, TorchTag tag, Json v);
+
+static Attr attr_list(const TorchCall *c, TorchTag of, Json array)
+{
+	uint32_t n = count(array), i = 0;
+	Attr *list = NEW_ARRAY(c->scratch, n, Attr);
+	for (JsonList l = json_list(array, JSON_ARRAY); json_more(&l);)
+		list[i++] = attr_any(c, of, l.here);
+	return (Attr){ .kind = ATTR_LIST, .n = n, .list = list };
+}
+
+static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
+{
+	switch (tag) {
+	case TAG_none: return (Attr){ 0 };
+	case TAG_bool: return (Attr){ .kind = ATTR_BOOL, .i = json_bool(v) };
+	case TAG_int: return (Attr){ .kind = ATTR_INT, .i = json_int(v, INT64_MIN, INT64_MAX) };
+	case TAG_float: return (Attr){ .kind = ATTR_FLOAT, .f = torch_f64(v) };
+	case TAG_string: return attr_string(c, v);
+	case TAG_ints: return attr_list(c, TAG_int, v);
+	case TAG_floats: return attr_list(c, TAG_float, v);
+	case TAG_bools: return attr_list(c, TAG_bool, v);
+	case TAG_strings: return attr_list(c, TAG_string, v);
+	case TAG_graph: return attr_string(c, json_member_need(v, "name"));
+	default: return attr_text(c, v);
+	}
+}
+
+void torch_keep(TorchCall *c)
+{
+	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->node->target };
+	Attr *attrs = NEW_ARRAY(c->scratch, c->n_args, Attr);
+	const char **names = NEW_ARRAY(c->scratch, c->n_args, const char *);
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < c->n_args; i++)
+		most += c->arg[i].n_tensors;
+	Operand *in = NEW_ARRAY(c->scratch, most, Operand);
+	for (uint32_t i = 0; i < c->n_args; i++) {
+		const TorchArg *a = &c->arg[i];
+		for (uint32_t k = 0; k < a->n_tensors; k++)
+			in[spec.n_in++] = (Operand){ a->tensor[k], a->place[k] };
+		if (a->n_tensors)
+			continue;
+		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) : arena_printf(c->scratch, "arg%u", i);
+		attrs[spec.n_attr++] = attr_any(c, a->tag, a->value);
+	}
+	spec.attr = attrs;
+	spec.attr_name = names;
+	emit_as(c, spec, in, true);
+}

@@ -1,0 +1,936 @@
+/* torch_read.c - model.json, alone or in an archive, to a graph.
+ *
+ * Names are scoped: each graph of the file has a table of its own, from a name to what the file says of it and to our value. The values of
+ * an inlined sub-graph get the names of the outer graph where they leave it, and inside names that are free there.
+ */
+#include "torch.h"
+#include <string.h>
+
+/* ---- words of the file ---- */
+
+static const char *const tag_names[] = {
+#define TAG(name) #name,
+	TORCH_TAGS(TAG)
+#undef TAG
+};
+
+TorchUnion torch_union(Json v)
+{
+	JsonList l = json_list(v, JSON_OBJECT);
+	if (!json_more(&l))
+		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found an empty one");
+	TorchUnion u = { TAG_other, l.here };
+	for (size_t i = 0; i < sizeof tag_names / sizeof *tag_names; i++)
+		if (l.key_size == strlen(tag_names[i]) + 3 && !memcmp(l.key, "as_", 3) && !memcmp(l.key + 3, tag_names[i], l.key_size - 3))
+			u.tag = (TorchTag)i;
+	if (json_more(&l))
+		json_fail(l.here, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found more");
+	return u;
+}
+
+size_t torch_name_size(const char *place)
+{
+	return (size_t)(json_skip_string(place) - place) - 2;
+}
+
+bool torch_name_is(const char *place, const char *name)
+{
+	size_t n = strlen(name);
+	return !memcmp(place, "\"", 1) && !strncmp(place + 1, name, n) && place[1 + n] == '"';
+}
+
+const char *torch_name_at(Json v)
+{
+	if (json_kind(v) != JSON_STRING)
+		json_fail(v, GRAFT_E_GRAPH, "wanted a name, found %s", json_kind_name(json_kind(v)));
+	size_t n = torch_name_size(v.at);
+	if (!n || memchr(v.at + 1, '\\', n))
+		json_fail(v, GRAFT_E_GRAPH, "a name must not be empty or hold escapes");
+	return v.at;
+}
+
+/* The numbers of torch's schema, not those of its C++ enum. */
+static const struct { int number; graft_dtype dtype; const char *name; } dtypes[] = {
+	{ 1, GRAFT_DTYPE_u8, NULL }, { 2, GRAFT_DTYPE_i8, NULL }, { 3, GRAFT_DTYPE_i16, NULL }, { 4, GRAFT_DTYPE_i32, NULL },
+	{ 5, GRAFT_DTYPE_i64, NULL }, { 6, GRAFT_DTYPE_f16, NULL }, { 7, GRAFT_DTYPE_f32, NULL }, { 8, GRAFT_DTYPE_f64, NULL },
+	{ 12, GRAFT_DTYPE_bool, NULL }, { 13, GRAFT_DTYPE_bf16, NULL }, { 29, GRAFT_DTYPE_f8e4m3fn, NULL },
+	{ 30, GRAFT_DTYPE_f8e5m2, NULL }, { 31, GRAFT_DTYPE_f8e4m3fnuz, NULL },
+	{ 9, GRAFT_DTYPE_COUNT, "complex32" }, { 10, GRAFT_DTYPE_COUNT, "complex64" }, { 11, GRAFT_DTYPE_COUNT, "complex128" },
+	{ 28, GRAFT_DTYPE_COUNT, "uint16" }, { 32, GRAFT_DTYPE_COUNT, "float8_e5m2fnuz" }, { 33, GRAFT_DTYPE_COUNT, "float8_e8m0fnu" },
+	{ 34, GRAFT_DTYPE_COUNT, "uint32" }, { 35, GRAFT_DTYPE_COUNT, "uint64" },
+};
+
+enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
+
+graft_dtype torch_dtype(Json v)
+{
+	int64_t number = json_int(v, INT64_MIN, INT64_MAX);
+	for (size_t i = 0; i < N_DTYPES; i++) {
+		if (dtypes[i].number != number)
+			continue;
+		if (dtypes[i].name)
+			json_fail(v, GRAFT_E_UNSUPPORTED, "dtype %s (%lld); graft has no such element type", dtypes[i].name, (long long)number);
+		return dtypes[i].dtype;
+	}
+	json_fail(v, GRAFT_E_GRAPH, "%lld is not the number of a dtype", (long long)number);
+}
+
+int torch_dtype_number(graft_dtype d)
+{
+	for (size_t i = 0; i < N_DTYPES; i++)
+		if (dtypes[i].dtype == d)
+			return dtypes[i].number;
+	return 0;
+}
+
+/* ---- scopes ---- */
+
+typedef enum NameKind { NAME_TENSOR, NAME_SIZE, NAME_OTHER } NameKind;
+
+typedef struct Name {
+	const char *s;                        /* behind the opening quote; NULL: a free slot */
+	size_t n;
+	NameKind kind;
+	Json meta;
+	Value *value;                         /* once it is made */
+	const char *outer;                    /* of a sub-graph's result: the name it gets, that of a value outside; NULL: none */
+} Name;
+
+typedef struct Scope {
+	struct Scope *outer;
+	Name *slot;                           /* open addressing, at most half full */
+	size_t n_slots;
+	Json graph;
+	Json inputs, outputs, nodes, tensor_values;
+} Scope;
+
+typedef struct Reader {
+	Job *job;
+	Torch *t;
+	Graph *g;
+	Scope top;
+	Json signature, ranges;
+	Json at;                              /* what is being read */
+	Arena node;                           /* what a node needs while it is read */
+} Reader;
+
+enum { NODE_MEMORY = 1 << 18 };
+
+static uint64_t hash(const char *s, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+	return h ^ h >> 29;
+}
+
+static Name *name_slot(const Scope *s, const char *name, size_t n)
+{
+	size_t i = hash(name, n) & (s->n_slots - 1);
+	while (s->slot[i].s && (s->slot[i].n != n || memcmp(s->slot[i].s, name, n)))
+		i = (i + 1) & (s->n_slots - 1);
+	return &s->slot[i];
+}
+
+static Name *find_name(const Scope *s, const char *place)
+{
+	Name *name = name_slot(s, place + 1, torch_name_size(place));
+	return name->s ? name : NULL;
+}
+
+static Name *need_name(const Scope *s, Json v)
+{
+	Name *name = find_name(s, torch_name_at(v));
+	if (!name)
+		json_fail(v, GRAFT_E_GRAPH, "nothing in tensor_values, sym_int_values, ... says what %.*s is", (int)(torch_name_size(v.at) + 2),
+		          v.at);
+	return name;
+}
+
+static void add_names(Scope *s, Json object, NameKind kind)
+{
+	if (!json_there(object))
+		return;
+	for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);) {
+		Name *name = name_slot(s, l.key, l.key_size);
+		if (name->s || !l.key_size || memchr(l.key, '\\', l.key_size))
+			json_fail_key(l.here, GRAFT_E_GRAPH, "'%.*s' is empty, holds escapes or names two things", (int)l.key_size, l.key);
+		*name = (Name){ .s = l.key, .n = l.key_size, .kind = kind, .meta = l.here };
+	}
+}
+
+static size_t count_members(Json object)
+{
+	size_t n = 0;
+	if (json_there(object))
+		for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);)
+			n++;
+	return n;
+}
+
+/* Members of an object by key, in one walk: the large ones are not passed over once for each. */
+static void take_members(Json object, const char *const *keys, Json *const *out, size_t n)
+{
+	for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);)
+		for (size_t i = 0; i < n; i++)
+			if (json_key_is(&l, keys[i]))
+				*out[i] = l.here;
+}
+
+static void need_members(Json object, const char *const *keys, Json *const *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!json_there(*out[i]))
+			json_member_need(object, keys[i]);
+}
+
+enum { N_SECTIONS = 5, N_NEEDED = 4 };
+
+static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
+{
+	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values", "sym_bool_values",
+	                                    "sym_float_values", "custom_obj_values" };
+	static const NameKind kinds[N_SECTIONS] = { NAME_TENSOR, NAME_SIZE, NAME_OTHER, NAME_OTHER, NAME_OTHER };
+	Json section[N_SECTIONS] = { { 0 } };
+	size_t n = 0;
+	*s = (Scope){ .outer = outer, .graph = graph };
+	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2], &section[3], &section[4] };
+	take_members(graph, keys, places, sizeof keys / sizeof *keys);
+	need_members(graph, keys, places, N_NEEDED);
+	section[0] = s->tensor_values;
+	for (size_t i = 0; i < N_SECTIONS; i++)
+		n += count_members(section[i]);
+	for (s->n_slots = 16; s->n_slots < 2 * n;)
+		s->n_slots *= 2;
+	s->slot = NEW_ARRAY(a, s->n_slots, Name);
+	for (size_t i = 0; i < N_SECTIONS; i++)
+		add_names(s, section[i], kinds[i]);
+}
+
+/* ---- sizes and types ---- */
+
+static Dim read_size(Reader *r, Json v)
+{
+	TorchUnion u = torch_union(v);
+	if (u.tag == TAG_int)
+		return dim_const(json_int(u.value, INT64_MIN, INT64_MAX));
+	JsonList l = json_list(v, JSON_OBJECT);
+	json_more(&l);
+	if (!json_key_is(&l, "as_expr"))
+		json_fail(v, GRAFT_E_GRAPH, "wanted a size, as_int or as_expr, found %.*s", (int)l.key_size, l.key);
+	r->at = v;
+	return torch_expr(r->g, json_member_need(u.value, "expr_str"));
+}
+
+static bool size_named(const TorchCall *c, Json name, Dim *d)
+{
+	const Scope *s = c->scope;
+	const Name *n = find_name(s, torch_name_at(name));
+	if (!n || n->kind != NAME_SIZE)
+		return false;
+	TorchUnion u = torch_union(n->meta);
+	*d = u.tag == TAG_int ? dim_const(json_int(u.value, INT64_MIN, INT64_MAX)) : torch_expr(c->g, json_member_need(u.value, "expr_str"));
+	return true;
+}
+
+static Type read_type(Reader *r, Json meta)
+{
+	Type t = { .dtype = torch_dtype(json_member_need(meta, "dtype")) };
+	Json sizes = json_member_need(meta, "sizes");
+	for (JsonList l = json_list(sizes, JSON_ARRAY); json_more(&l);)
+		t.rank++;
+	if (t.rank > GRAFT_MAX_RANK)
+		json_fail(sizes, GRAFT_E_GRAPH, "%u axes; at most %d are read", t.rank, GRAFT_MAX_RANK);
+	Dim *dims = NEW_ARRAY(&r->g->arena, t.rank, Dim);
+	t.dims = dims;
+	for (JsonList l = json_list(sizes, JSON_ARRAY); json_more(&l); dims++) {
+		*dims = read_size(r, l.here);
+		if (dim_is_const(*dims) && dims->value < 0)
+			json_fail(l.here, GRAFT_E_GRAPH, "wanted a size of at least 0, found %lld", (long long)dims->value);
+	}
+	const char *wrong = type_wrong(r->g, &t);
+	if (wrong)
+		json_fail(sizes, GRAFT_E_GRAPH, "a tensor with %s", wrong);
+	return t;
+}
+
+/* ---- tensors of an argument ---- */
+
+typedef void Visit(void *user, Json name);    /* at NULL: an optional tensor that is not there */
+
+static Json name_of(Json object)
+{
+	return json_member_need(object, "name");
+}
+
+static void visit_optional(Json v, void *user, Visit *visit)
+{
+	TorchUnion u = torch_union(v);
+	visit(user, u.tag == TAG_tensor ? name_of(u.value) : (Json){ v.text, NULL, NULL });
+}
+
+/* Calls visit for each tensor; returns false for an argument of another kind. */
+static bool visit_tensors(TorchUnion u, void *user, Visit *visit)
+{
+	switch (u.tag) {
+	case TAG_tensor: visit(user, name_of(u.value)); return true;
+	case TAG_optional_tensor: visit_optional(u.value, user, visit); return true;
+	case TAG_tensors:
+		for (JsonList l = json_list(u.value, JSON_ARRAY); json_more(&l);)
+			visit(user, name_of(l.here));
+		return true;
+	case TAG_optional_tensors:
+		for (JsonList l = json_list(u.value, JSON_ARRAY); json_more(&l);)
+			visit_optional(l.here, user, visit);
+		return true;
+	case TAG_nested_tensors:
+		for (JsonList l = json_list(u.value, JSON_ARRAY); json_more(&l);)
+			for (JsonList in = json_list(l.here, JSON_ARRAY); json_more(&in);)
+				visit(user, name_of(in.here));
+		return true;
+	case TAG_string_to_argument:
+		for (JsonList l = json_list(u.value, JSON_OBJECT); json_more(&l);)
+			visit_tensors(torch_union(l.here), user, visit);
+		return false;
+	default: return false;
+	}
+}
+
+/* Names of sizes, booleans and floats; of as_sym_... and lists of them. */
+static void visit_sizes(TorchUnion u, void *user, Visit *visit)
+{
+	bool list = u.tag == TAG_sym_ints || u.tag == TAG_sym_bools || u.tag == TAG_sym_floats;
+	if (!list && u.tag != TAG_sym_int && u.tag != TAG_sym_bool && u.tag != TAG_sym_float)
+		return;
+	if (!list) {
+		Json name = json_member(u.value, "as_name");
+		if (json_there(name))
+			visit(user, name);
+		return;
+	}
+	for (JsonList l = json_list(u.value, JSON_ARRAY); json_more(&l);) {
+		Json name = json_member(l.here, "as_name");
+		if (json_there(name))
+			visit(user, name);
+	}
+}
+
+typedef struct Places { Reader *r; const char **place; uint32_t n; size_t cap; } Places;
+
+static void add_place(void *user, Json name)
+{
+	Places *p = user;
+	if (!json_there(name))
+		return;
+	p->place = arena_grow(&p->r->t->document.arena, p->place, p->n, &p->cap, sizeof *p->place);
+	p->place[p->n++] = torch_name_at(name);
+}
+
+/* ---- arguments ---- */
+
+typedef struct Gather { Reader *r; const Scope *scope; TorchArg *arg; size_t cap, cap_places; } Gather;
+
+static void add_tensor(void *user, Json name)
+{
+	Gather *w = user;
+	TorchArg *a = w->arg;
+	Value *v = NULL;
+	if (json_there(name)) {
+		v = need_name(w->scope, name)->value;
+		if (!v)
+			json_fail(name, GRAFT_E_GRAPH, "%.*s is read here, but nothing before makes it", (int)(torch_name_size(name.at) + 2), name.at);
+	}
+	a->tensor = arena_grow(&w->r->node, a->tensor, a->n_tensors, &w->cap, sizeof *a->tensor);
+	a->place = arena_grow(&w->r->node, a->place, a->n_tensors, &w->cap_places, sizeof *a->place);
+	a->tensor[a->n_tensors] = v;
+	a->place[a->n_tensors++] = name.at;
+}
+
+static void read_arg(Reader *r, const Scope *scope, Json object, TorchArg *a)
+{
+	Json name = json_member_need(object, "name");
+	a->name = json_text(&r->node, name, &a->name_size);
+	TorchUnion u = torch_union(json_member_need(object, "arg"));
+	a->tag = u.tag;
+	a->value = u.value;
+	visit_tensors(u, &(Gather){ .r = r, .scope = scope, .arg = a }, add_tensor);
+	if (a->tag == TAG_optional_tensor && !a->tensor[0])
+		a->tag = TAG_none;
+}
+
+/* ---- results ---- */
+
+static bool is_free(const Reader *r, const char *name)
+{
+	return !value_find(r->g, name, strlen(name)) && !name_slot(&r->top, name, strlen(name))->s;
+}
+
+/* In the file's own graph names stay; a sub-graph's get out of their way. */
+static const char *result_name(Reader *r, const Scope *s, const Name *n)
+{
+	if (n->outer)
+		return n->outer;
+	const char *stem = arena_strndup(&r->node, n->s, n->n), *name = stem;
+	for (uint32_t i = 1; s->outer && !is_free(r, name); i++)
+		name = arena_printf(&r->node, "%s_%u", stem, i <= 4 ? i : r->g->next_value + i);
+	return name;
+}
+
+typedef struct Results { Reader *r; const Scope *scope; TorchCall *call; Name **name; size_t cap[4]; } Results;
+
+static void add_result(void *user, Json name)
+{
+	Results *w = user;
+	TorchCall *c = w->call;
+	Arena *a = &w->r->node;
+	if (!json_there(name))
+		return;
+	Name *n = need_name(w->scope, name);
+	if (n->kind != NAME_TENSOR || n->value)
+		json_fail(name, GRAFT_E_GRAPH, "%.*s is made here, but %s", (int)(torch_name_size(name.at) + 2), name.at,
+		          n->value ? "was made before" : "is not in tensor_values");
+	w->name = arena_grow(a, w->name, c->n_out, &w->cap[0], sizeof *w->name);
+	c->out_name = arena_grow(a, c->out_name, c->n_out, &w->cap[1], sizeof *c->out_name);
+	c->out_place = arena_grow(a, c->out_place, c->n_out, &w->cap[2], sizeof *c->out_place);
+	c->types = arena_grow(a, c->types, c->n_out, &w->cap[3], sizeof *c->types);
+	w->name[c->n_out] = n;
+	c->out_name[c->n_out] = result_name(w->r, w->scope, n);
+	c->out_place[c->n_out] = name.at;
+	c->types[c->n_out++] = read_type(w->r, n->meta);
+}
+
+/* ---- nodes ---- */
+
+typedef struct NodeKeys { Json target, inputs, outputs, name; } NodeKeys;
+
+static NodeKeys take_keys(Torch *t, Json node)
+{
+	NodeKeys k = { { 0 }, { 0 }, { 0 }, { 0 } };
+	for (JsonList l = json_list(node, JSON_OBJECT); json_more(&l);) {
+		if (json_key_is(&l, "target"))
+			k.target = l.here;
+		else if (json_key_is(&l, "inputs"))
+			k.inputs = l.here;
+		else if (json_key_is(&l, "outputs"))
+			k.outputs = l.here;
+		else if (json_key_is(&l, "name"))
+			k.name = l.here;
+		else if (json_key_is(&l, "is_hop_single_tensor_return"))
+			t->has_hop = true;
+	}
+	if (!json_there(k.target) || !json_there(k.inputs) || !json_there(k.outputs))
+		json_member_need(node, !json_there(k.target) ? "target" : !json_there(k.inputs) ? "inputs" : "outputs");
+	return k;
+}
+
+static const char *read_target(Reader *r, Json v)
+{
+	size_t n;
+	const char *s = json_text(&r->job->scratch, v, &n);
+	const size_t prefix = sizeof "torch.ops." - 1;
+	if (n > prefix && !memcmp(s, "torch.ops.", prefix)) {
+		s += prefix;
+		n -= prefix;
+	}
+	if (!n)
+		json_fail(v, GRAFT_E_GRAPH, "a target must not be empty");
+	return arena_strndup(&r->t->document.arena, s, n);
+}
+
+/* A node that makes sizes, or only checks some, has nothing to run: the sizes are symbols here. */
+static bool is_carried(const TorchNode *n, const TorchCall *c, bool makes_sizes)
+{
+	static const char *const checks[] = { "aten._assert_scalar", "aten._assert_async", "aten.sym_constrain_range" };
+	if (c->n_out)
+		return false;
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+		if (!strncmp(n->target, checks[i], strlen(checks[i])))
+			return true;
+	return makes_sizes;
+}
+
+typedef struct Lowering { TorchCall *c; Document *document; bool done; } Lowering;
+
+typedef struct Entered { Document *d; Job *before; } Entered;
+
+static void leave_document(void *entered)
+{
+	Entered *e = entered;
+	e->d->arena.job = e->before;
+}
+
+static void enter_document(Document *d, Job *job)
+{
+	Entered *e = NEW(&job->scratch, Entered);
+	*e = (Entered){ d, d->arena.job };
+	d->arena.job = job;
+	arena_undo(&job->scratch, leave_document, e);
+}
+
+static void lower_body(Job *job, void *arg)
+{
+	Lowering *l = arg;
+	graph_enter(l->c->g, job);
+	enter_document(l->document, job);
+	l->c->scratch = &job->scratch;
+	l->done = torch_lower(l->c);
+}
+
+/* With our ops if they can say it, else as an op that graft does not know. */
+static void make_nodes(Reader *r, TorchCall *c)
+{
+	graft_error err;
+	const Node *last = r->g->last;
+	uint32_t before = c->node->source.n_nodes;
+	Lowering l = { c, &r->t->document, false };
+	graft_status status = guarded(context_allocator(r->g->ctx), lower_body, &l, &err);
+	if (status && status != GRAFT_E_GRAPH && status != GRAFT_E_UNSUPPORTED)
+		fail_again(r->job, &err);
+	if (!status && l.done)
+		return;
+	uint32_t made = c->node->source.n_nodes - before;
+	while (r->g->last != last)
+		node_remove(r->g, r->g->last);
+	for (SourceNode *s = &c->node->source; s; s = (SourceNode *)(uintptr_t)s->outer)
+		s->n_nodes -= made;
+	c->scratch = &r->node;
+	torch_keep(c);
+}
+
+static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode **out, size_t *n);
+
+/* ---- sub-graphs ---- */
+
+/* The place of the graph among the arguments of an op that runs it as it is; -1: it is no such op. */
+static int graph_arg(const TorchCall *c)
+{
+	const char *target = c->node->target;
+	bool grad = !strcmp(target, "higher_order.wrap_with_set_grad_enabled"), cast = !strcmp(target, "higher_order.wrap_with_autocast");
+	uint32_t i = 0;
+	while (i < c->n_args && c->arg[i].tag != TAG_graph)
+		i++;
+	if (i == c->n_args || (!grad && !cast))
+		return -1;
+	/* under autocast an op computes in another dtype than its operands say */
+	if (cast && (i < 3 || c->arg[2].tag != TAG_bool || json_bool(c->arg[2].value)))
+		return -1;
+	return (int)i;
+}
+
+/* Each result must be made by a node of the sub-graph, and be one result only. */
+static bool join_outputs(Scope *s, const TorchCall *c)
+{
+	uint32_t n = 0;
+	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l); n++) {
+		TorchUnion u = torch_union(l.here);
+		Name *name = u.tag == TAG_tensor ? find_name(s, torch_name_at(name_of(u.value))) : NULL;
+		if (!name || name->value || name->outer || n == c->n_out)
+			return false;
+		name->outer = c->out_name[n];
+	}
+	return n == c->n_out;
+}
+
+static bool join_inputs(Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in, Arena *a)
+{
+	uint32_t i = first;
+	in->inner = NEW_ARRAY(a, c->n_args, const char *);
+	in->place = NEW_ARRAY(a, c->n_args, const char *);
+	for (JsonList l = json_list(s->inputs, JSON_ARRAY); json_more(&l); i++) {
+		TorchUnion u = torch_union(l.here);
+		if (i == c->n_args || u.tag != c->arg[i].tag)
+			return false;
+		if (u.tag != TAG_tensor)
+			continue;
+		Name *name = need_name(s, name_of(u.value));
+		if (name->value)
+			return false;
+		name->value = c->arg[i].tensor[0];
+		in->inner[in->n_inputs] = torch_name_at(name_of(u.value));
+		in->place[in->n_inputs++] = c->arg[i].place[0];
+	}
+	return i == c->n_args;
+}
+
+static bool inline_graph(Reader *r, TorchCall *c)
+{
+	Arena *a = &r->t->document.arena;
+	int at = graph_arg(c);
+	if (at < 0)
+		return false;
+	Scope s;
+	TorchInlined *in = NEW(a, TorchInlined);
+	open_scope(&r->job->scratch, &s, json_member_need(c->arg[at].value, "graph"), (Scope *)(uintptr_t)c->scope);
+	if (!join_inputs(&s, c, (uint32_t)at + 1, in, a) || !join_outputs(&s, c))
+		return false;
+	in->tensor_values = s.tensor_values;
+	c->node->source.inlined = in;
+	read_nodes(r, &s, &c->node->source, &in->node, &in->n_nodes);
+	for (size_t i = 0; i < in->n_nodes; i++)
+		in->has_carried |= in->node[i].carried;
+	return true;
+}
+
+/* The values that were made under the results' names. */
+static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
+{
+	for (uint32_t i = 0; i < c->n_out; i++) {
+		name[i]->value = value_find(r->g, c->out_name[i], strlen(c->out_name[i]));
+		if (!name[i]->value)
+			json_fail(c->node->json, GRAFT_E_GRAPH, "nothing in its sub-graph makes '%s'", c->out_name[i]);
+	}
+}
+
+/* ---- one node ---- */
+
+static void note_kind(Torch *t, Json arg)
+{
+	if (!t->has_kind && json_there(json_member(arg, "kind")))
+		t->has_kind = true;
+}
+
+static void read_args(Reader *r, const Scope *s, Json inputs, TorchCall *c)
+{
+	for (JsonList l = json_list(inputs, JSON_ARRAY); json_more(&l);)
+		c->n_args++;
+	c->arg = NEW_ARRAY(&r->node, c->n_args, TorchArg);
+	uint32_t i = 0;
+	for (JsonList l = json_list(inputs, JSON_ARRAY); json_more(&l);) {
+		if (!i)
+			note_kind(r->t, l.here);
+		read_arg(r, s, l.here, &c->arg[i++]);
+	}
+}
+
+/* Where its names stand. */
+static void note_names(Reader *r, TorchNode *n, const TorchCall *c, const Places *sizes)
+{
+	Places read = { .r = r };
+	for (uint32_t i = 0; i < c->n_args; i++) {
+		TorchUnion u = { c->arg[i].tag, c->arg[i].value };
+		visit_tensors(u, &read, add_place);
+		visit_sizes(u, &read, add_place);
+	}
+	Places made = { .r = r };
+	for (uint32_t i = 0; i < c->n_out; i++)
+		add_place(&made, (Json){ n->json.text, c->out_place[i], NULL });
+	for (uint32_t i = 0; i < sizes->n; i++)
+		add_place(&made, (Json){ n->json.text, sizes->place[i], NULL });
+	n->made = made.place;
+	n->n_made = made.n;
+	n->read = read.place;
+	n->n_read = read.n;
+}
+
+static void read_node(Reader *r, Scope *s, TorchNode *n)
+{
+	NodeKeys k = take_keys(r->t, n->json);
+	r->at = n->json;
+	n->target = read_target(r, k.target);
+	if (json_there(k.name)) {
+		n->name = torch_name_at(k.name) + 1;
+		n->name_size = torch_name_size(k.name.at);
+		r->t->has_name = true;
+	}
+	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s };
+	Results results = { .r = r, .scope = s, .call = &c };
+	Places sizes = { .r = r };
+	read_args(r, s, k.inputs, &c);
+	for (JsonList l = json_list(k.outputs, JSON_ARRAY); json_more(&l);) {
+		TorchUnion u = torch_union(l.here);
+		visit_tensors(u, &results, add_result);
+		visit_sizes(u, &sizes, add_place);
+	}
+	note_names(r, n, &c, &sizes);
+	n->carried = is_carried(n, &c, sizes.n);
+	if (n->carried)
+		return;
+	if (!inline_graph(r, &c))
+		make_nodes(r, &c);
+	n->carried = !n->source.n_nodes;
+	bind_results(r, &c, results.name);
+}
+
+static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode **out, size_t *n)
+{
+	size_t count = 0, i = 0;
+	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l);)
+		count++;
+	if (count > UINT32_MAX)
+		json_fail(s->nodes, GRAFT_E_GRAPH, "%zu nodes; at most %u are read", count, UINT32_MAX);
+	TorchNode *nodes = *out = NEW_ARRAY(&r->t->document.arena, count, TorchNode);
+	*n = count;
+	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l); i++) {
+		l.next = json_skip_value(l.here.text, l.here.at);
+		nodes[i].json = l.here;
+		nodes[i].id = r->t->n_ids++;
+		nodes[i].source = (SourceNode){ .text = l.here.at, .size = (size_t)(l.next - l.here.at), .index = (uint32_t)i, .outer = outer };
+		read_node(r, s, &nodes[i]);
+		if (!outer && r->node.held > NODE_MEMORY)
+			arena_free(&r->node);
+	}
+}
+
+/* ---- inputs and outputs ---- */
+
+/* "parameter" {arg: {name}, parameter_name}, "user_input" {arg: {as_tensor: {name}}}, ... */
+typedef struct Spec { const char *kind; size_t kind_size; Json arg; const char *path; } Spec;
+
+static bool spec_is(const Spec *s, const char *kind)
+{
+	return s->kind_size == strlen(kind) && !memcmp(s->kind, kind, s->kind_size);
+}
+
+static Spec read_spec(Reader *r, Json v)
+{
+	JsonList l = json_list(v, JSON_OBJECT);
+	if (!json_more(&l))
+		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member that says what the input is");
+	Spec s = { .kind = l.key, .kind_size = l.key_size };
+	static const struct { const char *kind, *key; } params[] = {
+		{ "parameter", "parameter_name" }, { "buffer", "buffer_name" }, { "tensor_constant", "tensor_constant_name" },
+	};
+	for (size_t i = 0; i < 3; i++) {
+		size_t n;
+		if (!spec_is(&s, params[i].kind))
+			continue;
+		const char *path = json_text(&r->node, json_member_need(l.here, params[i].key), &n);
+		s.path = arena_strndup(&r->t->document.arena, path, n);
+		s.arg = name_of(json_member_need(l.here, "arg"));
+	}
+	if (spec_is(&s, "user_input")) {
+		TorchUnion u = torch_union(json_member_need(l.here, "arg"));
+		if (u.tag == TAG_tensor)
+			s.arg = name_of(u.value);
+	}
+	return s;
+}
+
+static void read_input(Reader *r, Json v, const Spec *spec)
+{
+	TorchUnion u = torch_union(v);
+	if (u.tag != TAG_tensor)
+		return;                       /* a number or an object: what reads it stays an op that graft does not know */
+	Json at = name_of(u.value);
+	Name *name = need_name(&r->top, at);
+	const char *s = arena_strndup(&r->node, name->s, name->n);
+	r->at = v;
+	if (name->kind != NAME_TENSOR || name->value)
+		json_fail(at, GRAFT_E_GRAPH, "'%s' is an input twice, or is not in tensor_values", s);
+	if (!json_there(spec->arg) || !torch_name_is(torch_name_at(spec->arg), s))
+		json_fail(at, GRAFT_E_GRAPH, "input '%s' is not what the signature has in its place", s);
+	name->value = (spec->path ? value_param : value_input)(r->g, s, name->n, read_type(r, name->meta));
+	name->value->path = spec->path;
+}
+
+static void read_inputs(Reader *r)
+{
+	Json specs = json_member_need(r->signature, "input_specs");
+	JsonList spec = json_list(specs, JSON_ARRAY);
+	for (JsonList l = json_list(r->top.inputs, JSON_ARRAY); json_more(&l);) {
+		if (!json_more(&spec))
+			json_fail(specs, GRAFT_E_GRAPH, "the graph has more inputs than the signature");
+		Spec s = read_spec(r, spec.here);
+		read_input(r, l.here, &s);
+	}
+	if (json_more(&spec))
+		json_fail(spec.here, GRAFT_E_GRAPH, "the signature has more inputs than the graph");
+}
+
+static const char *output_name(Reader *r, const char *stem)
+{
+	const char *name = stem;
+	for (uint32_t i = 1;; i++) {
+		bool taken = false;
+		for (uint32_t k = 0; k < r->g->n_outputs && !taken; k++)
+			taken = !strcmp(r->g->outputs[k]->name, name);
+		if (!taken)
+			return name;
+		name = arena_printf(&r->node, "%s_%u", stem, i);
+	}
+}
+
+static void read_outputs(Reader *r)
+{
+	enum { OUTPUTS_MAX = 4096 };
+	for (JsonList l = json_list(r->top.outputs, JSON_ARRAY); json_more(&l);) {
+		TorchUnion u = torch_union(l.here);
+		if (u.tag != TAG_tensor)
+			continue;
+		Name *name = need_name(&r->top, name_of(u.value));
+		r->at = l.here;
+		if (!name->value)
+			json_fail(l.here, GRAFT_E_GRAPH, "output '%.*s' is made by nothing", (int)name->n, name->s);
+		if (r->g->n_outputs == OUTPUTS_MAX)
+			json_fail(l.here, GRAFT_E_GRAPH, "more than %d outputs", OUTPUTS_MAX);
+		graph_output(r->g, output_name(r, name->value->name), name->value);
+	}
+}
+
+/* ---- symbols ---- */
+
+static bool is_symbol(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (i && s[i] >= '0' && s[i] <= '9')))
+			return false;
+	return n;
+}
+
+/* A bound that is null, or an infinity as a string, is none. */
+static int64_t bound(Json range, const char *key, int64_t none)
+{
+	Json v = json_member(range, key);
+	if (!json_there(v) || json_kind(v) == JSON_NULL || json_kind(v) == JSON_STRING)
+		return none;
+	int64_t b = json_int(v, INT64_MIN, INT64_MAX);
+	return b < 0 ? 0 : b;
+}
+
+static void read_ranges(Reader *r)
+{
+	if (!json_there(r->ranges))
+		return;
+	for (JsonList l = json_list(r->ranges, JSON_OBJECT); json_more(&l);) {
+		r->at = l.here;
+		if (is_symbol(l.key, l.key_size))
+			symbol_add(r->g, l.key, l.key_size, bound(l.here, "min_val", 0), bound(l.here, "max_val", DIM_MAX));
+	}
+}
+
+/* ---- the document ---- */
+
+enum { MAJOR = 8 };
+
+static void check_version(Json version)
+{
+	Json major = json_member_need(version, "major");
+	int64_t n = json_int(major, 0, INT64_MAX);
+	if (n != MAJOR)
+		json_fail(major, GRAFT_E_UNSUPPORTED, "schema version %lld; this graft reads %d (torch 2.6 and later)", (long long)n, MAJOR);
+}
+
+static void free_arena(void *arena)
+{
+	arena_free(arena);
+}
+
+static void read_document(Job *job, void *arg)
+{
+	Reader *r = arg;
+	Torch *t = r->t;
+	r->job = job;
+	arena_init(&r->node, job->scratch.mem, job);
+	arena_undo(&job->scratch, free_arena, &r->node);
+	graph_enter(r->g, job);
+	enter_document(&t->document, job);
+	t->text.arena = &job->scratch;
+	r->at = t->root;
+	json_scan(&t->text);
+	static const char *const root_keys[] = { "graph_module", "schema_version", "range_constraints" };
+	static const char *const module_keys[] = { "graph", "signature" };
+	Json module = { 0 }, version = { 0 };
+	Json *const root[] = { &module, &version, &r->ranges }, *const inner[] = { &t->graph, &r->signature };
+	take_members(t->root, root_keys, root, 3);
+	need_members(t->root, root_keys, root, 2);
+	check_version(version);
+	take_members(module, module_keys, inner, 2);
+	need_members(module, module_keys, inner, 2);
+	open_scope(&job->scratch, &r->top, t->graph, NULL);
+	t->nodes = r->top.nodes;
+	t->tensor_values = r->top.tensor_values;
+	t->outputs = r->top.outputs;
+	t->output_specs = json_member_need(r->signature, "output_specs");
+	read_ranges(r);
+	read_inputs(r);
+	read_nodes(r, &r->top, NULL, &t->node, &t->n_nodes);
+	read_outputs(r);
+	if (t->zip)
+		torch_weights(r->g, t);
+}
+
+/* What fails below knows no place in the text: it gets that of what was being read. */
+static void read_text(Job *job, Torch *t, Graph *g)
+{
+	graft_error err;
+	Reader r = { .t = t, .g = g };
+	graft_status status = guarded(context_allocator(g->ctx), read_document, &r, &err);
+	t->text.arena = &job->scratch;
+	if (!status)
+		return;
+	if (err.line || err.status == GRAFT_E_NOMEM || err.status == GRAFT_E_DATA || !json_there(r.at))
+		fail_again(job, &err);
+	json_fail((Json){ &t->text, r.at.at, NULL }, err.status, "%s", err.message);
+}
+
+/* ---- which model of an archive ---- */
+
+static const char *file_part(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	return slash ? slash + 1 : name;
+}
+
+static bool ends(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+	return n > m && !strcmp(s + n - m, end);
+}
+
+/* <root>/models/<name>.json; the root is that of the first entry. */
+static bool is_model(const Zip *z, const char *name)
+{
+	const char *root = strchr(z->entry[0].name, '/');
+	size_t n = root ? (size_t)(root - z->entry[0].name) + 1 : 0;
+	return !strncmp(name, z->entry[0].name, n) && !strncmp(name + n, "models/", 7) && ends(name, ".json") && !strchr(name + n + 7, '/');
+}
+
+static const ZipEntry *find_model(Job *job, const Zip *z)
+{
+	const ZipEntry *model = NULL;
+	for (size_t i = 0; i < z->n; i++) {
+		if (!is_model(z, z->entry[i].name))
+			continue;
+		if (model)
+			fail_in(job, GRAFT_E_UNSUPPORTED, z->path, 0, 0, NULL, "the archive holds several models, %s and %s; graft reads archives of one",
+			        file_part(model->name), file_part(z->entry[i].name));
+		model = &z->entry[i];
+	}
+	if (!model && zip_find(z, "serialized_exported_program.json"))
+		model = zip_find(z, "serialized_exported_program.json");
+	if (!model)
+		fail_in(job, GRAFT_E_GRAPH, z->path, 0, 0, NULL, "the archive holds no models/*.json: it was not written by torch.export.save");
+	return model;
+}
+
+bool torch_is_json(const char *text, size_t size)
+{
+	static const char *const keys[] = { "\"graph_module\"", "\"schema_version\"" };
+	size_t found = 0;
+	for (size_t i = 0; i < 2; i++)
+		found += memmem(text, size, keys[i], strlen(keys[i])) != NULL;
+	return found == 2;
+}
+
+Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const char *name)
+{
+	Arena a;
+	Graph *g = graph_new(job, ctx, "torch");
+	arena_init(&a, context_allocator(ctx), job);
+	Torch *t = NEW(&a, Torch);
+	t->document.arena = a;
+	graph_hold(g, &t->document);
+	arena_adopt(&t->document.arena, file);
+	t->file = arena_strdup(&t->document.arena, name);
+	if (zip_is(bytes.data, bytes.size)) {
+		t->zip = zip_open(&t->document.arena, bytes, t->file);
+		t->model = find_model(job, t->zip);
+		bytes = zip_bytes(&t->document.arena, t->zip, t->model, true);
+		t->file = arena_printf(&t->document.arena, "%s:%s", name, t->model->name);
+	}
+	t->text = (JsonText){ &job->scratch, bytes.data, bytes.data + bytes.size, t->file, GRAFT_E_GRAPH };
+	t->root = (Json){ &t->text, json_skip_space(&t->text, bytes.data), NULL };
+	read_text(job, t, g);
+	t->document.arena.job = NULL;
+	return g;
+}

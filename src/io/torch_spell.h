@@ -1,0 +1,19 @@
+/* torch_spell.h - nodes of ours as nodes of a torch.export file. */
+#ifndef GRAFT_TORCH_SPELL_H
+#define GRAFT_TORCH_SPELL_H
+
+#include "torch.h"
+
+typedef struct Speller {
+	Job *job;
+	const Graph *g;
+	const Torch *t;
+	uint32_t next[OP_COUNT];              /* of names for nodes of that op; 0: not looked for yet */
+} Speller;
+
+/* One element of `nodes`. Fails with GRAFT_E_UNSUPPORTED when torch has no op that does the same. */
+void torch_spell_node(Speller *s, Text *t, const Node *n);
+/* What tensor_values says of a value: dense, on the device of the graph's other tensors. */
+void torch_spell_meta(Speller *s, Text *t, const Value *v);
+
+#endif

@@ -1,0 +1,484 @@
+/* torch.c - torch.export archives: what is read, every lie that is refused, what is written back. */
+#include "../../src/io/torch.h"
+#include "test.h"
+#include "zips.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define META(dtype, sizes, strides) \
+	"{\"dtype\": " #dtype ", \"sizes\": [" sizes "], \"requires_grad\": false, \"device\": {\"type\": \"cpu\", \"index\": null}, " \
+	"\"strides\": [" strides "], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}"
+#define I(n) "{\"as_int\": " #n "}"
+#define T(name) "{\"as_tensor\": {\"name\": \"" name "\"}}"
+#define ARG(name, arg) "{\"name\": \"" name "\", \"arg\": " arg ", \"kind\": 1}"
+#define NODE(target, args, name) \
+	"{\"target\": \"torch.ops." target "\", \"inputs\": [" args "], \"outputs\": [" T(name) "], \"metadata\": {}, " \
+	"\"is_hop_single_tensor_return\": null, \"name\": \"" name "\"}"
+
+#define MUL NODE("aten.mul.Tensor", ARG("self", T("x")) ", " ARG("other", T("p_w")), "y")
+#define SIZES I(2) ", " I(3)
+#define STRIDES I(3) ", " I(1)
+
+/* A graph y = x * w; what a test changes of it. */
+typedef struct Model { const char *nodes, *x_sizes, *more_values, *output, *version; } Model;
+
+static const char *model_text(Model m)
+{
+	static char text[1 << 16];
+	int n = snprintf(text, sizeof text,
+		"{\"graph_module\": {\"graph\": {\"inputs\": [" T("p_w") ", " T("x") "], \"outputs\": [" T("%s") "], \"nodes\": [%s], "
+		"\"tensor_values\": {\"p_w\": " META(7, I(3), I(1)) ", \"x\": {\"dtype\": 7, \"sizes\": [%s]}, "
+		"\"y\": {\"dtype\": 7, \"sizes\": [%s]}%s}, \"sym_int_values\": {}}, "
+		"\"signature\": {\"input_specs\": [{\"parameter\": {\"arg\": {\"name\": \"p_w\"}, \"parameter_name\": \"m.w\"}}, "
+		"{\"user_input\": {\"arg\": " T("x") "}}], \"output_specs\": [{\"user_output\": {\"arg\": " T("%s") "}}]}}, "
+		"\"range_constraints\": {}, \"schema_version\": {\"major\": %s, \"minor\": 17}, \"new_key\": [1e40]}",
+		m.output ? m.output : "y", m.nodes ? m.nodes : MUL, m.x_sizes ? m.x_sizes : SIZES, m.x_sizes ? m.x_sizes : SIZES,
+		m.more_values ? m.more_values : "", m.output ? m.output : "y", m.version ? m.version : "8");
+	CHECK(n > 0 && (size_t)n < sizeof text);
+	return text;
+}
+
+static const char *config(const char *path, const char *pickle, const char *meta)
+{
+	static char text[1024];
+	snprintf(text, sizeof text, "{\"config\": {\"m.w\": {\"path_name\": \"%s\", \"is_param\": true, \"use_pickle\": %s, \"tensor_meta\": %s}}}",
+	         path, pickle, meta);
+	return text;
+}
+
+static TestZip z;
+static const float weights[] = { 9, 1, 2, 3, 4, 5 };
+
+static void archive(const char *model, const char *weights_config)
+{
+	memset(&z, 0, sizeof z);
+	zip_put(&z, "m/data/weights/weight_0", weights, sizeof weights);
+	if (weights_config)
+		zip_put(&z, "m/data/weights/model_weights_config.json", weights_config, strlen(weights_config));
+	zip_put(&z, "m/models/model.json", model, strlen(model));
+	zip_put(&z, "m/archive_format", "pt2", 3);
+	zip_finish(&z);
+}
+
+typedef struct Scene { graft_context *ctx; graft_graph *g; } Scene;
+
+static graft_error err;
+
+static Scene begin(void)
+{
+	Scene s = { NULL, NULL };
+	CHECK_INT(graft_context_new(NULL, &s.ctx, NULL), GRAFT_OK);
+	return s;
+}
+
+static void end(Scene *s)
+{
+	graft_graph_free(s->g);
+	graft_context_free(s->ctx);
+}
+
+static graft_status parse(Scene *s, const char *data, size_t size)
+{
+	return graft_graph_parse(s->ctx, data, size, "test", &s->g, &err);
+}
+
+static void refuses(const char *data, size_t size, graft_status status, const char *part)
+{
+	Scene s = begin();
+	graft_status found = parse(&s, data, size);
+	end(&s);
+	CHECK_HAS(err.message, part);
+	CHECK_INT(found, status);
+}
+
+static void refuses_model(Model m, graft_status status, const char *part)
+{
+	const char *text = model_text(m);
+	refuses(text, strlen(text), status, part);
+}
+
+static void refuses_archive(const char *weights_config, graft_status status, const char *part)
+{
+	archive(model_text((Model){ 0 }), weights_config);
+	refuses(z.data, z.size, status, part);
+}
+
+/* ---- what is read ---- */
+
+static const float *run(Scene *s, graft_plan **plan)
+{
+	static const float x[] = { 1, 1, 1, 10, 10, 10 };
+	static const int64_t shape[] = { 2, 3 }, stride[] = { 3, 1 };
+	graft_tensors *in;
+	CHECK_INT(graft_tensors_new(s->ctx, &in, &err), GRAFT_OK);
+	CHECK_INT(graft_tensors_set(in, "x", &(graft_tensor){ (void *)(uintptr_t)x, shape, stride, 2, GRAFT_DTYPE_f32 }, &err), GRAFT_OK);
+	graft_status status = graft_plan_new(s->g, NULL, in, plan, &err);
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_INT(graft_plan_run(*plan, &err), GRAFT_OK);
+	graft_tensors_free(in);
+	return graft_tensors_get(graft_plan_outputs(*plan), "y")->data;
+}
+
+static void multiplies_by(const char *meta, float a, float b, float c)
+{
+	Scene s = begin();
+	graft_plan *plan;
+	archive(model_text((Model){ 0 }), config("weight_0", "false", meta));
+	CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+	const float *y = run(&s, &plan);
+	CHECK(y[0] == a && y[1] == b && y[2] == c && y[3] == 10 * a && y[5] == 10 * c);
+	graft_plan_free(plan);
+	end(&s);
+}
+
+TEST(torch_archive_runs_with_its_weights)
+{
+	multiplies_by(META(7, I(3), I(1)), 9, 1, 2);
+}
+
+TEST(torch_weights_are_views_of_their_storage)
+{
+	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(2) "], \"storage_offset\": " I(1) "}", 1, 3, 5);
+	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(0) "], \"storage_offset\": " I(5) "}", 5, 5, 5);
+}
+
+/* ---- expressions ---- */
+
+#define EXPR(s) "{\"as_expr\": {\"expr_str\": \"" s "\", \"hint\": " I(4) "}}"
+
+typedef struct Sizing { graft_context *ctx; const char *json; char text[256]; } Sizing;
+
+static void size_body(Job *job, void *arg)
+{
+	Sizing *s = arg;
+	Graph *g = graph_new(job, s->ctx, "g");
+	Json v = json_check(&job->scratch, s->json, strlen(s->json), "test", GRAFT_E_GRAPH);
+	snprintf(s->text, sizeof s->text, "%s", dim_string(&job->scratch, torch_expr(g, v)));
+}
+
+static const char *size_of(const char *json)
+{
+	static Sizing s;
+	s = (Sizing){ .json = json };
+	CHECK_INT(graft_context_new(NULL, &s.ctx, NULL), GRAFT_OK);
+	graft_status status = guarded(context_allocator(s.ctx), size_body, &s, &err);
+	graft_context_free(s.ctx);
+	return status ? err.message : s.text;
+}
+
+TEST(torch_expressions)
+{
+	CHECK_STR(size_of("\"Integer(12)\""), "12");
+	CHECK_STR(size_of("\"Symbol('s77', integer=True, positive=True)\""), "s77");
+	CHECK_STR(size_of("\"Add(Mul(Integer(2), Symbol('s77', integer=True)), Integer(-1))\""), "2*s77 - 1");
+	CHECK_STR(size_of("\"Pow(Symbol('s0'), Integer(2))\""), "s0*s0");
+	CHECK_STR(size_of("\"torch.utils._sympy.functions.FloorDiv(Symbol('s0'), Integer(2))\""), "floordiv(s0, 2)");
+	CHECK_STR(size_of("\"Max(Integer(1), Symbol('u0'))\""), "max(1, u0)");
+	CHECK_STR(size_of("\"s77\""), "s77");
+}
+
+TEST(torch_expressions_that_mean_nothing_here)
+{
+	CHECK_HAS(size_of("\"__import__(Symbol('os'))\""), "expr_");
+	CHECK_HAS(size_of("\"Pow(Symbol('s0'), Symbol('s1'))\""), "expr_");
+	CHECK_HAS(size_of("\"Symbol('a b')\""), "expr_");
+	CHECK_HAS(size_of("\"FloorDiv(Symbol('s0'), Integer(0))\""), "divided by 0");
+	CHECK_HAS(size_of("\"Add(Integer(1)\""), "wanted ',' or ')'");
+	CHECK_HAS(size_of("\"Add(Integer(1)) + 2\""), "wanted the end of the expression");
+	CHECK_HAS(size_of("\"Integer(99999999999999999999)\""), "64 bits");
+	CHECK_HAS(size_of("\"Symbol('s0\""), "end of a quoted name");
+	CHECK_HAS(size_of("\"\""), "wanted a name or an integer");
+	CHECK_HAS(size_of("\"Mul(Integer(9223372036854775807), Integer(4))\""), "int64");
+}
+
+TEST(torch_expression_a_million_deep)
+{
+	const size_t deep = 1000000;
+	char *json = malloc(4 * deep + 3);
+	CHECK(json);
+	json[0] = '"';
+	for (size_t i = 0; i < deep; i++)
+		memcpy(json + 1 + 4 * i, "Add(", 4);
+	memcpy(json + 1 + 4 * deep, "\"", 2);
+	const char *message = size_of(json);
+	free(json);
+	CHECK_HAS(message, "nested deeper than 64 levels");
+}
+
+TEST(torch_expression_cut_or_damaged)
+{
+	static const char whole[] = "Add(Mul(Integer(2), Symbol('s77', integer=True)), FloorDiv(Symbol('s0'), Integer(3)))";
+	char json[sizeof whole + 2];
+	for (size_t n = 0; n < sizeof whole - 1; n++) {
+		snprintf(json, sizeof json, "\"%.*s\"", (int)n, whole);
+		CHECK(*size_of(json));
+	}
+	for (size_t at = 0; at < sizeof whole - 1; at++)
+		for (const char *c = "(),'=0A ."; *c; c++) {
+			snprintf(json, sizeof json, "\"%s\"", whole);
+			json[at + 1] = *c;
+			CHECK(*size_of(json));
+		}
+}
+
+/* ---- refusals: the graph ---- */
+
+TEST(torch_names)
+{
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("gone")), "y") }, GRAFT_E_GRAPH, "says what \"gone\" is");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("y")), "y") }, GRAFT_E_GRAPH, "nothing before makes it");
+	refuses_model((Model){ .nodes = MUL ", " MUL }, GRAFT_E_GRAPH, "was made before");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("x")), "x") }, GRAFT_E_GRAPH, "was made before");
+	refuses_model((Model){ .nodes = "" }, GRAFT_E_GRAPH, "output 'y' is made by nothing");
+	refuses_model((Model){ .output = "q" }, GRAFT_E_GRAPH, "says what \"q\" is");
+	refuses_model((Model){ .more_values = ", \"z\\u0041\": {}" }, GRAFT_E_GRAPH, "holds escapes");
+	refuses_model((Model){ .nodes = "{\"target\": \"a\", \"inputs\": []}" }, GRAFT_E_GRAPH, "\"outputs\" is missing");
+	refuses_model((Model){ .nodes = "{\"target\": \"\", \"inputs\": [], \"outputs\": []}" }, GRAFT_E_GRAPH, "must not be empty");
+}
+
+TEST(torch_sizes)
+{
+	refuses_model((Model){ .x_sizes = I(-1) }, GRAFT_E_GRAPH, "at least 0, found -1");
+	refuses_model((Model){ .x_sizes = I(4611686018427387904) ", " I(4) }, GRAFT_E_GRAPH, "a tensor with");
+	refuses_model((Model){ .x_sizes = I(9223372036854775808) }, GRAFT_E_GRAPH, "beyond 64 bits");
+	refuses_model((Model){ .x_sizes = "{\"as_float\": 2.0}" }, GRAFT_E_GRAPH, "wanted a size");
+	refuses_model((Model){ .x_sizes = EXPR("Add(Integer(1)") }, GRAFT_E_GRAPH, "wanted ',' or ')'");
+	refuses_model((Model){ .version = "9" }, GRAFT_E_UNSUPPORTED, "schema version 9");
+	char many[GRAFT_MAX_RANK * 16 + 64] = I(1);
+	for (int i = 0; i < GRAFT_MAX_RANK; i++)
+		strcat(many, ", " I(1));
+	refuses_model((Model){ .x_sizes = many }, GRAFT_E_GRAPH, "65 axes");
+}
+
+/* A size that cannot be worked out is a symbol; equal texts are equal sizes. */
+TEST(torch_unknown_size_survives)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){ .x_sizes = EXPR("Odd(Symbol('s0'))") ", " I(3) });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_INT(graft_graph_count(s.g, "mul"), 1);
+	end(&s);
+}
+
+TEST(torch_cut_anywhere)
+{
+	const char *text = model_text((Model){ 0 });
+	size_t size = strlen(text);
+	for (size_t n = 0; n < size; n++) {
+		char *copy = malloc(n ? n : 1);
+		Scene s = begin();
+		CHECK(copy);
+		memcpy(copy, text, n);
+		graft_status status = parse(&s, copy, n);
+		free(copy);
+		end(&s);
+		CHECK(status != GRAFT_OK);
+	}
+}
+
+/* ---- refusals: the data ---- */
+
+#define VIEW(dtype, sizes, strides, offset) \
+	"{\"dtype\": " #dtype ", \"sizes\": [" sizes "], \"strides\": [" strides "], \"storage_offset\": " offset "}"
+
+TEST(torch_views_that_leave_their_storage)
+{
+	static const char *const metas[] = {
+		VIEW(7, I(3), I(1), I(4)), VIEW(7, I(3), I(3), I(0)), VIEW(7, I(3), I(4611686018427387904), I(0)),
+		VIEW(7, I(3), I(1), I(9223372036854775807)), VIEW(7, I(3), I(1), I(4611686018427387903)),
+	};
+	for (size_t i = 0; i < sizeof metas / sizeof *metas; i++)
+		refuses_archive(config("weight_0", "false", metas[i]), GRAFT_E_DATA, "reach beyond the 24 bytes");
+	refuses_archive(config("weight_0", "false", VIEW(7, I(3), I(-1), I(2))), GRAFT_E_DATA, "found -1");
+}
+
+TEST(torch_weights_that_do_not_fit)
+{
+	refuses_archive(config("weight_0", "false", VIEW(7, I(4), I(1), I(0))), GRAFT_E_DATA, "not that of 'p_w'");
+	refuses_archive(config("weight_0", "false", VIEW(13, I(3), I(1), I(0))), GRAFT_E_DATA, "not that of 'p_w'");
+	refuses_archive(config("weight_0", "false", VIEW(7, I(3), "", I(0))), GRAFT_E_DATA, "1 sizes, but 0 strides");
+	refuses_archive(config("weight_7", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA, "the archive holds no m/data/weights/weight_7");
+	refuses_archive(config("../../models/model.json", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA, "the archive holds no");
+	refuses_archive(config("weight_0", "true", VIEW(7, I(3), I(1), I(0))), GRAFT_E_UNSUPPORTED, "graft runs no pickles");
+	refuses_archive("{\"config\": {}}", GRAFT_E_DATA, "its data are missing");
+	refuses_archive(NULL, GRAFT_E_DATA, "its data are missing");
+	refuses_archive("{\"config\": {}", GRAFT_E_SYNTAX, "found the end");
+}
+
+TEST(torch_pickled_weights)
+{
+	memset(&z, 0, sizeof z);
+	const char *text = model_text((Model){ 0 });
+	zip_put(&z, "m/models/model.json", text, strlen(text));
+	zip_put(&z, "m/data/weights/model.pt", "\x80\x02", 2);
+	zip_finish(&z);
+	refuses(z.data, z.size, GRAFT_E_UNSUPPORTED, "graft runs no pickles: write the archive again with torch.export.save");
+	memset(&z, 0, sizeof z);
+	zip_put(&z, "serialized_exported_program.json", text, strlen(text));
+	zip_put(&z, "serialized_state_dict.pt", "\x80\x02", 2);
+	zip_finish(&z);
+	refuses(z.data, z.size, GRAFT_E_UNSUPPORTED, "graft runs no pickles");
+}
+
+TEST(torch_archives_without_one_model)
+{
+	memset(&z, 0, sizeof z);
+	zip_put(&z, "m/archive_format", "pt2", 3);
+	zip_finish(&z);
+	refuses(z.data, z.size, GRAFT_E_GRAPH, "not written by torch.export.save");
+	memset(&z, 0, sizeof z);
+	zip_put(&z, "m/models/a.json", "{}", 2);
+	zip_put(&z, "m/models/b.json", "{}", 2);
+	zip_finish(&z);
+	refuses(z.data, z.size, GRAFT_E_UNSUPPORTED, "several models, a.json and b.json");
+}
+
+TEST(torch_damaged_model)
+{
+	archive(model_text((Model){ 0 }), config("weight_0", "false", META(7, I(3), I(1))));
+	z.data[z.local[2] + 200] ^= 1;
+	refuses(z.data, z.size, GRAFT_E_DATA, "checksum");
+}
+
+/* ---- what is written ---- */
+
+typedef struct Sink { char text[1 << 16]; size_t size; } Sink;
+static Sink sink;
+
+static bool keep(void *user, const char *text, size_t size)
+{
+	Sink *s = user;
+	if (s->size + size >= sizeof s->text)
+		return false;
+	memcpy(s->text + s->size, text, size);
+	s->size += size;
+	s->text[s->size] = 0;
+	return true;
+}
+
+static const char *written(const graft_graph *g)
+{
+	sink.size = 0;
+	CHECK_INT(graft_graph_print((graft_graph *)(uintptr_t)g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_OK);
+	return sink.text;
+}
+
+TEST(torch_untouched_is_written_as_it_was)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){ 0 });
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	CHECK_STR(written(s.g), text);
+	graft_graph *copy;
+	CHECK_INT(graft_graph_copy(s.g, &copy, &err), GRAFT_OK);
+	graft_graph_free(s.g);                        /* the copy keeps the document */
+	s.g = copy;
+	CHECK_STR(written(s.g), text);
+	end(&s);
+}
+
+TEST(torch_archive_is_written_as_it_was)
+{
+	char folder[64], path[96];
+	snprintf(folder, sizeof folder, "%s/graft-XXXXXX", P_tmpdir);
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/out.pt2", folder);
+	Scene s = begin();
+	archive(model_text((Model){ 0 }), config("weight_0", "false", META(7, I(3), I(1))));
+	CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+	graft_status status = graft_graph_save(s.g, path, GRAFT_FORMAT_AUTO, &err);
+	graft_graph_free(s.g);
+	s.g = NULL;
+	graft_status again = graft_graph_load(s.ctx, path, &s.g, &err);
+	unlink(path);
+	rmdir(folder);
+	CHECK_INT(status, GRAFT_OK);
+	CHECK_INT(again, GRAFT_OK);
+	CHECK_STR(written(s.g), model_text((Model){ 0 }));
+	graft_plan *plan;
+	CHECK(run(&s, &plan)[5] == 20);
+	graft_plan_free(plan);
+	end(&s);
+}
+
+TEST(torch_only_what_was_imported_is_written)
+{
+	Scene s = begin();
+	static const char text[] = "graph g\ninput x: f32[2]\ny = neg(x)\noutput y\n";
+	CHECK_INT(parse(&s, text, sizeof text - 1), GRAFT_OK);
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_E_USAGE);
+	CHECK_HAS(err.message, "only a graph that was read from a torch.export file");
+	CHECK_INT(graft_graph_set_torch_op(s.g, "norm", &err), GRAFT_E_USAGE);
+	CHECK_INT(graft_graph_set_torch_op(s.g, "a::b c", &err), GRAFT_E_USAGE);
+	CHECK_INT(graft_graph_set_torch_op(s.g, "vllm::norm", &err), GRAFT_OK);
+	end(&s);
+}
+
+/* ---- memory ---- */
+
+static long count, failing, held;
+
+static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
+{
+	(void)user, (void)old_size;
+	if (!new_size) {
+		held -= ptr != NULL;
+		free(ptr);
+		return NULL;
+	}
+	if (++count == failing)
+		return NULL;
+	held += ptr == NULL;
+	return realloc(ptr, new_size);
+}
+
+static graft_status load_and_write(void)
+{
+	graft_context *ctx;
+	graft_graph *g = NULL;
+	graft_status status = graft_context_new(&(graft_allocator){ resize, NULL }, &ctx, &err);
+	if (status)
+		return status;
+	sink.size = 0;
+	status = graft_graph_parse(ctx, z.data, z.size, "test", &g, &err);
+	if (!status)
+		status = graft_optimize(g, NULL, NULL, &err);
+	if (!status)
+		status = graft_graph_print(g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err);
+	graft_graph_free(g);
+	graft_context_free(ctx);
+	return status;
+}
+
+TEST(torch_every_allocation_fails_once)
+{
+	archive(model_text((Model){ .nodes = MUL ", " NODE("aten.mul_.Tensor", ARG("self", T("y")) ", " ARG("other", T("x")), "t"),
+	                            .more_values = ", \"t\": " META(7, SIZES, STRIDES), .output = "t" }),
+	        config("weight_0", "false", META(7, I(3), I(1))));
+	graft_status status = GRAFT_E_NOMEM;
+	for (failing = 1; status == GRAFT_E_NOMEM && failing < 10000; failing++) {
+		count = 0;
+		status = load_and_write();
+		CHECK_INT(held, 0);
+	}
+	CHECK_INT(status, GRAFT_OK);
+	CHECK(failing > 20);
+}
+
+/* ---- the table ---- */
+
+static void check_body(Job *job, void *arg)
+{
+	(void)arg;
+	torch_rows_check(job);
+}
+
+TEST(torch_rows_name_what_is_there)
+{
+	graft_context *ctx;
+	CHECK_INT(graft_context_new(NULL, &ctx, NULL), GRAFT_OK);
+	graft_status status = guarded(context_allocator(ctx), check_body, NULL, &err);
+	graft_context_free(ctx);
+	CHECK_STR(status ? err.message : "", "");
+}
