@@ -114,7 +114,7 @@ typedef struct Reader {
 	Arena node;                           /* what a node needs while it is read */
 } Reader;
 
-enum { NODE_MEMORY = 1 << 18 };
+enum { NODE_MEMORY = 1 << 18, INLINED_ARGS_MAX = 4096 };
 
 static uint64_t hash(const char *s, size_t n)
 {
@@ -509,7 +509,7 @@ static int graph_arg(const TorchCall *c)
 	uint32_t i = 0;
 	while (i < c->n_args && c->arg[i].tag != TAG_graph)
 		i++;
-	if (i == c->n_args || (!grad && !cast))
+	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX)
 		return -1;
 	/* under autocast an op computes in another dtype than its operands say */
 	if (cast && (i < 3 || c->arg[2].tag != TAG_bool || json_bool(c->arg[2].value)))
@@ -931,6 +931,7 @@ Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const 
 	t->text = (JsonText){ &job->scratch, bytes.data, bytes.data + bytes.size, t->file, GRAFT_E_GRAPH };
 	t->root = (Json){ &t->text, json_skip_space(&t->text, bytes.data), NULL };
 	read_text(job, t, g);
+	t->text.arena = NULL;
 	t->document.arena.job = NULL;
 	return g;
 }
