@@ -449,7 +449,7 @@ static bool is_carried(const TorchNode *n, const TorchCall *c, bool makes_sizes)
 	return makes_sizes;
 }
 
-typedef struct Lowering { TorchCall *c; Document *document; bool done; } Lowering;
+typedef struct Lowering { TorchCall *c; Torch *t; bool done; } Lowering;
 
 typedef struct Entered { Document *d; Job *before; } Entered;
 
@@ -471,7 +471,8 @@ static void lower_body(Job *job, void *arg)
 {
 	Lowering *l = arg;
 	graph_enter(l->c->g, job);
-	enter_document(l->document, job);
+	enter_document(&l->t->document, job);
+	l->t->text.arena = &job->scratch;
 	l->c->scratch = &job->scratch;
 	l->done = torch_lower(l->c);
 }
@@ -482,8 +483,9 @@ static void make_nodes(Reader *r, TorchCall *c)
 	graft_error err;
 	const Node *last = r->g->last;
 	uint32_t before = c->node->source.n_nodes;
-	Lowering l = { c, &r->t->document, false };
+	Lowering l = { c, r->t, false };
 	graft_status status = guarded(context_allocator(r->g->ctx), lower_body, &l, &err);
+	r->t->text.arena = &r->job->scratch;
 	if (status && status != GRAFT_E_GRAPH && status != GRAFT_E_UNSUPPORTED)
 		fail_again(r->job, &err);
 	if (!status && l.done)
