@@ -76,9 +76,9 @@ build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
 	$(call say,LINK)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
--include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/kernels/hip/Makefile.inc
+-include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc src/kernels/hip/Makefile.inc tests/hipexec/Makefile.inc
 
-check: all build/check/graft build/check/unit $(TEST_PACKS)
+check: all build/check/graft build/check/unit $(TEST_PACKS) $(HIPEXEC_TESTS)
 	tests/check.sh
 
 bless: build/check/graft $(TEST_PACKS)

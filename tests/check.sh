@@ -29,6 +29,8 @@ part rooms tests/rooms.sh
 part unit build/check/unit
 part golden tests/golden.sh
 part examples tests/examples.sh
+part hipexec build/check/hipexec/test
+part hiptool tests/hipexec/tool.sh
 for t in tests/sweep_*.sh; do
 	[ -e "$t" ] && part "$(basename "$t" .sh)" "$t"
 done

@@ -372,6 +372,9 @@ typedef struct graft_plan_options {
 	uint64_t seed;
 	bool strict;                  /* a fused node without a kernel is an error instead of being lowered with a note */
 	const char *const *bind;      /* "T=4" strings, NULL-terminated; NULL: none */
+	const char *device;           /* "cpu" (also NULL); "hip", or "hip:PLUGIN" with the path of a device plugin; "auto": hip, or, with a
+	                               * note that says why not, cpu. On a GPU params are uploaded once: later changes are not seen */
+	bool profile;                 /* measure each node in every run, see graft_plan_profile */
 } graft_plan_options;
 
 /* Makes a plan: binds symbols from `bind` and from the shapes in `inputs`, fixes order, strides and storage. It takes g as it
@@ -392,8 +395,27 @@ GRAFT_API const graft_tensors *graft_plan_outputs(const graft_plan *p);
 GRAFT_API size_t graft_plan_peak(const graft_plan *p);
 GRAFT_API size_t graft_plan_total(const graft_plan *p);
 
-/* Notes made while planning (a fused node that was lowered, ...); i from 0, NULL past the end. */
+/* Notes made while planning (a fused node that was lowered, ...) and running; i from 0, NULL past the end. */
 GRAFT_API const char *graft_plan_note(const graft_plan *p, size_t i);
+
+/* One node as it was measured: the fastest of the runs so far. */
+typedef struct graft_profile {
+	const char *node, *op;
+	const char *pack;             /* whose kernel it ran */
+	double bytes, operations;     /* memory it has to touch; multiplications and additions, of products only */
+	double start, seconds;        /* start: from the beginning of its run */
+	double share;                 /* of the device's memory bandwidth, or of its peak arithmetic where that is nearer; 0: not known */
+	bool of_arithmetic;           /* which of the two */
+} graft_profile;
+
+/* Node i in the order of execution; NULL past the end, and for a plan that was not asked to measure. */
+GRAFT_API const graft_profile *graft_plan_profile(const graft_plan *p, size_t i);
+
+/* The fastest run as a whole; on a GPU without the copies of inputs and outputs, replayed from the second run on. 0: none measured. */
+GRAFT_API double graft_plan_seconds(const graft_plan *p);
+
+/* Where it runs: "cpu", or the device's name and architecture. */
+GRAFT_API const char *graft_plan_device(const graft_plan *p);
 
 /* ---- comparing two graphs by running them ------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-/* plugin.h - the ABI of kernel packs.
+/* plugin.h - the ABIs of kernel packs and of device plugins.
  *
  * A kernel pack is a shared library that exports one function:
  *
@@ -81,7 +81,9 @@ typedef struct graft_launch {
 	const graft_tensor *in;
 	const graft_tensor *out;
 	const graft_attr *attr;
-	void *stream;                         /* the HIP stream to launch on; NULL on the CPU */
+	void *stream;                         /* the HIP stream to launch on; NULL on the CPU. On a GPU every tensor's data is
+	                                       * device memory, literals' too; shapes, strides, attributes are the host's, and a
+	                                       * kernel launched later must not point at them */
 	const graft_host *host;               /* may be NULL on a GPU */
 	char *message;                        /* room for a reason when the launch fails; NUL-terminated */
 	size_t message_size;
@@ -109,6 +111,7 @@ typedef struct graft_kernel {
 
 #define GRAFT_KERNEL_ANY_STRIDE 1u            /* takes rows at any distance; without it operands must be dense */
 #define GRAFT_KERNEL_ODD_LAST   2u            /* takes a last axis of odd length */
+#define GRAFT_KERNEL_ANY_LAYOUT 4u            /* walks operands with any strides on any axis: none is ever copied for it */
 
 typedef struct graft_pack {
 	uint32_t magic;                       /* GRAFT_PACK_MAGIC */
@@ -122,6 +125,84 @@ typedef struct graft_pack {
 } graft_pack;
 
 typedef const graft_pack *(*graft_pack_fn)(void);
+
+/* ---- device plugins ----------------------------------------------------------------------------------------
+ *
+ * A device plugin is a shared library, libgraft_hip.so, that exports one function:
+ *
+ *     const graft_device *graft_device_v1(void);
+ *
+ * It is all that graft knows of a GPU's runtime: memory, copies, one stream, events, captured graphs, matrix products. Kernels are in
+ * packs. Asking for the table is static; `open` is the first call that starts a GPU.
+ *
+ * Every entry that can fail returns 0, or a graft_status with *fault filled: which call of the runtime, and what it answered. A
+ * session is used by one thread at a time, not always the same. Copies, events, products and graph launches are queued on the
+ * session's stream and run in that order; what they name must live until `wait` has returned.
+ */
+#define GRAFT_DEVICE_MAGIC 0x56445247u        /* "GRDV" in memory, little endian */
+#define GRAFT_DEVICE_ABI 1
+#define GRAFT_DEVICE_SYMBOL "graft_device_v1"
+
+typedef struct graft_session graft_session;   /* one stream of one device; the plugin's own */
+
+typedef struct graft_fault {
+	int32_t code;                         /* what the runtime answered, its own number; 0: the plugin refused by itself */
+	char message[252];                    /* "hipMalloc gave hipErrorOutOfMemory: out of memory" */
+} graft_fault;
+
+/* What a device is. Numbers that are not known are 0, texts "". */
+typedef struct graft_device_info {
+	char name[128];
+	char arch[64];                        /* "gfx942:sramecc+:xnack-", "sm_90", "sim32" */
+	char platform[16];                    /* "amd", "nvidia", "sim": which pack fits (graft_hip_<platform>.so) */
+	int32_t warp, units, ordinal, pad;    /* units: compute units, multiprocessors */
+	uint64_t memory;                      /* bytes */
+	double bandwidth;                     /* of memory, bytes a second */
+	double flops_f64, flops_f32, flops_half;   /* peak of products, operations a second */
+} graft_device_info;
+
+typedef struct graft_device {
+	uint32_t magic, abi;
+	uint32_t struct_size;                 /* sizeof(graft_device) where it was compiled */
+	uint32_t n_entries;                   /* GRAFT_DEVICE_ENTRIES there */
+
+	int (*open)(int ordinal, graft_session **out, graft_fault *fault);
+	void (*close)(graft_session *s);      /* waits for nothing: call wait before it */
+	void (*info)(const graft_session *s, graft_device_info *out);
+	void *(*stream)(const graft_session *s);
+	/* Between begin and end the calling thread's current device is the session's; end puts back what it was. */
+	int (*begin)(graft_session *s, graft_fault *fault);
+	void (*end)(graft_session *s);
+
+	int (*alloc)(graft_session *s, size_t size, void **out, graft_fault *fault);        /* size > 0; 256-byte aligned */
+	void (*free)(graft_session *s, void *p);
+	int (*alloc_host)(graft_session *s, size_t size, void **out, graft_fault *fault);   /* memory of the host that copies fast */
+	void (*free_host)(graft_session *s, void *p);
+	int (*copy_in)(graft_session *s, void *device, const void *host, size_t size, graft_fault *fault);
+	int (*copy_out)(graft_session *s, void *host, const void *device, size_t size, graft_fault *fault);
+	int (*wait)(graft_session *s, graft_fault *fault);            /* until all that is queued has run */
+	int (*launched)(graft_session *s, graft_fault *fault);        /* did a launch since the last call fail? */
+
+	int (*event_new)(graft_session *s, void **out, graft_fault *fault);
+	void (*event_free)(graft_session *s, void *event);
+	int (*event_record)(graft_session *s, void *event, graft_fault *fault);
+	int (*event_seconds)(graft_session *s, void *from, void *to, double *out, graft_fault *fault);   /* both have passed */
+
+	/* What is queued between the two is not run but recorded. After a failed capture_end the stream is as if nothing had been. */
+	int (*capture_begin)(graft_session *s, graft_fault *fault);
+	int (*capture_end)(graft_session *s, void **graph, graft_fault *fault);             /* graph NULL: drop what was recorded */
+	int (*graph_launch)(graft_session *s, void *graph, graft_fault *fault);
+	void (*graph_free)(graft_session *s, void *graph);
+
+	/* The library that computes products, looked for at the first call; NULL: none, fault->message says where it looked. */
+	const char *(*blas)(graft_session *s, graft_fault *fault);
+	/* Queues a product, whatever stream it names, by that library. GRAFT_E_UNSUPPORTED: not one that it computes. */
+	int (*gemm)(graft_session *s, const graft_gemm *p, graft_fault *fault);
+} graft_device;
+
+#define GRAFT_DEVICE_ENTRIES 24
+
+typedef const graft_device *(*graft_device_fn)(void);
 
 #ifdef __cplusplus
 }

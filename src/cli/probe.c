@@ -1,5 +1,6 @@
 /* probe.c - graft probe: how the packs stand, and which kernels can be called. */
 #include "cli.h"
+#include "../exec/device.h"
 #include "../io/io.h"
 #include "../io/json.h"
 #include "../passes/pass.h"
@@ -18,6 +19,8 @@ static const char *const tier_names[] = {
 typedef struct Table {
 	Arena *a;
 	const Target *target;
+	Device *device;                       /* NULL: none was asked for */
+	const char *blas, *no_blas;           /* of the device: what it has, or why it has none */
 	Standing *packs;
 	size_t n_packs, cap_packs;
 	const char **kernels;
@@ -48,8 +51,22 @@ static void fill(Table *t)
 	}
 }
 
+static void print_device(const Table *t)
+{
+	const graft_device_info *d = &t->device->info;
+	printf("device %s: %s, warp size %d, %d units, %.1f GB", d->name, d->platform, (int)d->warp, (int)d->units, (double)d->memory * 1e-9);
+	if (d->bandwidth > 0)
+		printf(", %.0f GB/s", d->bandwidth * 1e-9);
+	if (d->flops_half > 0)
+		printf(", %.0f TFLOP/s in half precision", d->flops_half * 1e-12);
+	printf("\nplugin %s\nproducts: %s%s%s\n", t->device->plugin, t->blas ? t->blas : "the pack's own kernel (", t->blas ? "" : t->no_blas,
+	       t->blas ? "" : ")");
+}
+
 static void print_text(const Table *t)
 {
+	if (t->device)
+		print_device(t);
 	printf("architecture %s\n", target_arch(t->target));
 	for (size_t i = 0; i < t->n_packs; i++) {
 		const Standing *s = &t->packs[i];
@@ -96,10 +113,29 @@ static void put_kernel(Text *out, const char *kernel, const Answer *a)
 	text_puts(out, "}");
 }
 
+static void put_device(Text *out, const Table *t)
+{
+	const graft_device_info *d = &t->device->info;
+	put(out, "  \"device\": {", "name", d->name);
+	put(out, ", ", "platform", d->platform);
+	put(out, ", ", "plugin", t->device->plugin);
+	text_printf(out, ", \"warp\": %d, \"units\": %d, \"memory\": %llu, \"bandwidth\": %.0f, ", (int)d->warp, (int)d->units,
+	            (unsigned long long)d->memory, d->bandwidth);
+	text_printf(out, "\"flops_f64\": %.0f, \"flops_f32\": %.0f, \"flops_half\": %.0f, ", d->flops_f64, d->flops_f32, d->flops_half);
+	if (t->blas)
+		put(out, "", "blas", t->blas);
+	else
+		put(out, "\"blas\": null, ", "no_blas", t->no_blas);
+	text_puts(out, "},\n");
+}
+
 static void print_json(const Table *t)
 {
 	Text out = { .arena = t->a };
-	put(&out, "{\n  ", "arch", target_arch(t->target));
+	text_puts(&out, "{\n");
+	if (t->device)
+		put_device(&out, t);
+	put(&out, "  ", "arch", target_arch(t->target));
 	text_puts(&out, ",\n  \"packs\": [\n");
 	for (size_t i = 0; i < t->n_packs; i++) {
 		put_pack(&out, &t->packs[i]);
@@ -122,16 +158,36 @@ static void save(Job *job, const Target *target, const char *path)
 	file_write(job, path, caps.text, caps.size);
 }
 
+static void open_device(Job *job, const char *asked, Table *t)
+{
+	graft_fault fault = { 0 };
+	if (device_kind(job, asked) == DEVICE_CPU)
+		return;
+	t->device = device_open(job, strcmp(asked, "auto") ? asked : "hip", t->a);
+	t->blas = t->device->api->blas(t->device->session, &fault);
+	t->no_blas = arena_strdup(t->a, fault.message);
+}
+
+static const Target *target_asked(Job *job, Cli *c, const Table *t)
+{
+	const char *arch = cli_has(c, OPT_arch) ? cli_value(c, OPT_arch) : t->device ? t->device->info.arch : "cpu";
+	if (t->device && !cli_has(c, OPT_arch))
+		return device_target(t->device, c->ctx, t->a);
+	return cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, t->a) : target_for(c->ctx, arch, t->a);
+}
+
 static void probe(Job *job, void *arg)
 {
 	Cli *c = arg;
-	Arena *a = &job->scratch;
-	const char *arch = cli_has(c, OPT_arch) ? cli_value(c, OPT_arch) : "cpu", *path = cli_value(c, OPT_save);
-	const Target *target = cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, a)
-	                                                : target_for(c->ctx, arch, a);
-	Table t = { .a = a, .target = target };
+	const char *path = cli_value(c, OPT_save);
+	Table t = { .a = &job->scratch };
+	if (cli_has(c, OPT_device) && cli_has(c, OPT_isolated))
+		fail(job, GRAFT_E_USAGE, "--device opens a GPU in this process, --isolated asks in child processes: give one of them");
+	if (cli_has(c, OPT_device))
+		open_device(job, cli_value(c, OPT_device), &t);
+	t.target = target_asked(job, c, &t);
 	if (path)
-		save(job, target, path);
+		save(job, t.target, path);
 	if (path && !strcmp(path, "-"))
 		return;
 	fill(&t);

@@ -1,6 +1,6 @@
 /* run.c - graft run: plan once, run, say what came out. */
 #include "cli.h"
-#include <math.h>
+#include "profile.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,10 +18,11 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* A profile without --repeat: one run warms up, a GPU records in the second and replays in the third. */
 static graft_status run_repeatedly(Cli *c, graft_plan *plan)
 {
 	int64_t n;
-	if (!cli_number(c, OPT_repeat, 1, 1000000, 1, &n))
+	if (!cli_number(c, OPT_repeat, 1, 1000000, graft_plan_profile(plan, 0) ? 3 : 1, &n))
 		return c->err.status;
 	double *seconds = calloc((size_t)n, sizeof *seconds);
 	if (!seconds)
@@ -69,20 +70,32 @@ static graft_status save_or_print(Cli *c, const graft_plan *plan)
 	return GRAFT_OK;
 }
 
-static graft_status run_graph(Cli *c, graft_graph *g, const graft_tensors *inputs, const char **bind)
+/* Those from `from` on; returns how many there are. */
+static size_t print_notes(const graft_plan *plan, size_t from)
 {
-	graft_plan_options options;
-	graft_plan *plan = NULL;
 	const char *note;
-	graft_status status = cli_plan_options(c, bind, &options);
-	progress_start(c, "planning", c->files[0]);
-	if (!status)
-		status = graft_plan_new(g, &options, inputs, &plan, &c->err);
-	progress_end(c);
-	for (size_t i = 0; !status && (note = graft_plan_note(plan, i)); i++)
+	while ((note = graft_plan_note(plan, from))) {
 		cli_note("%s", note);
-	if (!status)
-		status = run_repeatedly(c, plan);
+		from++;
+	}
+	return from;
+}
+
+static graft_status plan_and_run(Cli *c, graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs)
+{
+	graft_plan *plan = NULL;
+	progress_start(c, "planning", c->files[0]);
+	graft_status status = graft_plan_new(g, options, inputs, &plan, &c->err);
+	progress_end(c);
+	if (status)
+		return status;
+	size_t noted = print_notes(plan, 0);
+	status = run_repeatedly(c, plan);
+	print_notes(plan, noted);
+	if (!status && cli_has(c, OPT_profile))
+		profile_print(plan);
+	if (!status && cli_has(c, OPT_trace))
+		status = profile_trace(c, plan, cli_value(c, OPT_trace));
 	if (!status)
 		status = save_or_print(c, plan);
 	if (!status)
@@ -91,14 +104,12 @@ static graft_status run_graph(Cli *c, graft_graph *g, const graft_tensors *input
 	return status;
 }
 
-static graft_status check_device(Cli *c)
+static graft_status run_graph(Cli *c, graft_graph *g, const graft_tensors *inputs, const char **bind)
 {
-	const char *device = cli_value(c, OPT_device);
-	if (!device || !strcmp(device, "auto") || !strcmp(device, "cpu"))
-		return GRAFT_OK;
-	if (!strcmp(device, "hip"))
-		return error_set(&c->err, GRAFT_E_UNAVAILABLE, "this graft was built without the HIP executor; use --device cpu");
-	return error_set(&c->err, GRAFT_E_USAGE, "--device wants auto, cpu or hip, found '%s'", device);
+	graft_plan_options options;
+	graft_status status = cli_plan_options(c, bind, &options);
+	options.device = cli_has(c, OPT_device) ? cli_value(c, OPT_device) : "auto";
+	return status ? status : plan_and_run(c, g, &options, inputs);
 }
 
 int verb_run(Cli *c)
@@ -106,9 +117,7 @@ int verb_run(Cli *c)
 	graft_graph *g = NULL;
 	graft_tensors *inputs = NULL;
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
-	graft_status status = bind ? check_device(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
-	if (!status)
-		status = cli_kernels(c);
+	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
 		status = cli_load(c, c->files[0], &g);
 	if (!status)

@@ -74,17 +74,33 @@ uint32_t slot_dense(graft_plan *p, const char *name, const Type *type)
 }
 
 /* The strides of axes that nobody walks are whatever the caller left there: dense ones take their place. */
-static uint32_t slot_given(graft_plan *p, const graft_tensor *given)
+static const int64_t *walked_strides(graft_plan *p, const graft_tensor *t)
 {
-	graft_tensor t = *given;
-	int64_t *stride = NEW_ARRAY(&p->arena, (size_t)t.rank, int64_t);
+	int64_t *stride = NEW_ARRAY(&p->arena, (size_t)t->rank, int64_t);
+	dense_strides(stride, t->shape, (uint32_t)t->rank);
+	for (int32_t i = 0; i < t->rank && tensor_size(t); i++)
+		if (t->shape[i] > 1)
+			stride[i] = t->stride[i];
+	return stride;
+}
+
+static uint32_t slot_given(graft_plan *p, const graft_tensor *given, bool each_run)
+{
+	graft_tensor t = *given, *from = NEW(&p->arena, graft_tensor);
 	t.shape = arena_copy(&p->arena, t.shape, (size_t)t.rank * sizeof *t.shape);
-	t.stride = stride;
-	dense_strides(stride, t.shape, (uint32_t)t.rank);
-	for (int32_t i = 0; i < t.rank && tensor_size(&t); i++)
-		if (t.shape[i] > 1)
-			stride[i] = given->stride[i];
-	return slot_new(p, t, store_new(p, STORE_GIVEN, 0, t.data), 0);
+	t.stride = walked_strides(p, given);
+	*from = t;
+	size_t size = 0;
+	if (p->device) {
+		int64_t *dense = NEW_ARRAY(&p->arena, (size_t)t.rank, int64_t);
+		dense_strides(dense, t.shape, (uint32_t)t.rank);
+		t.stride = dense;
+		size = (size_t)(tensor_size(&t) * item_size(&t));
+	}
+	uint32_t store = store_new(p, STORE_GIVEN, size, t.data);
+	p->stores[store].from = from;
+	p->stores[store].each_run = each_run;
+	return slot_new(p, t, store, 0);
 }
 
 /* What a caller's strides reach must be addressable; whether the memory is there, only the caller knows. */
@@ -116,9 +132,15 @@ void layout_given(graft_plan *p)
 	for (uint32_t i = 0; i < n_given(p->g); i++) {
 		const Value *v = given_value(p->g, i);
 		check_given(p, v, p->given[i]);
-		uint32_t slot = slot_given(p, p->given[i]);
+		uint32_t slot = slot_given(p, p->given[i], v->kind == VALUE_INPUT);
 		p->slot_of[v->id] = alias_written(p->alias, v) ? bind_copy(p, slot, v->name) : slot;
 	}
+}
+
+void layout_constant(graft_plan *p, const Value *v, const graft_tensor *t)
+{
+	uint32_t slot = slot_given(p, t, false);
+	p->slot_of[v->id] = alias_written(p->alias, v) ? bind_copy(p, slot, v->name) : slot;
 }
 
 /* A literal is a tensor of one element that never changes. */
@@ -133,7 +155,7 @@ uint32_t layout_operand(graft_plan *p, const Value *v)
 		t.data = arena_alloc(&p->arena, size);
 		convert(t.dtype, t.data, 1, a->kind == ATTR_FLOAT ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_i64,
 		        a->kind == ATTR_FLOAT ? (const void *)&a->f : &a->i, 1, 1);
-		p->slot_of[v->id] = slot_given(p, &t);
+		p->slot_of[v->id] = slot_given(p, &t, false);
 	}
 	return p->slot_of[v->id];
 }

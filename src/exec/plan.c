@@ -125,7 +125,8 @@ static void finish_step(graft_plan *p, Step *s)
 	s->call.n_out = (int32_t)s->n_out;
 	s->call.in = t;
 	s->call.out = t + s->n_in;
-	s->call.host = &p->host.api;
+	s->call.host = p->device ? gpu_host(p) : &p->host.api;
+	s->call.stream = p->device ? p->device->api->stream(p->device->session) : NULL;
 	s->call.message = p->message;
 	s->call.message_size = sizeof p->message;
 }
@@ -136,9 +137,29 @@ static void make_outputs(graft_plan *p)
 	if (graft_tensors_new(p->ctx, &p->outputs, &err))
 		fail_again(p->arena.job, &err);
 	arena_undo(&p->arena, free_tensors, p->outputs);
-	for (uint32_t i = 0; i < p->g->n_outputs; i++)
-		if (graft_tensors_set(p->outputs, p->g->outputs[i]->name, &p->slots[p->output_slot[i]].tensor, &err))
+	for (uint32_t i = 0; i < p->g->n_outputs; i++) {
+		graft_tensor t = p->device ? gpu_output(p, i) : p->slots[p->output_slot[i]].tensor;
+		if (graft_tensors_set(p->outputs, p->g->outputs[i]->name, &t, &err))
 			fail_again(p->arena.job, &err);
+	}
+}
+
+static void make_parts(Job *job, graft_plan *p, Graph *g)
+{
+	supply_find(p, g);
+	p->g = symbols_bind(job, g, p->spec.options.bind, p->given);
+	arena_undo(&p->arena, free_graph, p->g);
+	graph_enter(p->g, job);
+	supply_rest(p);
+	bind_nodes(p);
+	storage_place(p);
+	for (size_t i = 0; i < p->n_steps; i++)
+		finish_step(p, &p->steps[i]);
+	if (p->device)
+		gpu_outputs(p);
+	if (p->spec.options.profile)
+		profile_open(p);
+	make_outputs(p);
 }
 
 graft_plan *plan_make(Job *job, graft_graph *graph, const PlanSpec *spec)
@@ -149,16 +170,12 @@ graft_plan *plan_make(Job *job, graft_graph *graph, const PlanSpec *spec)
 	graft_plan *p = plan_alloc(job, g->ctx);
 	p->spec = *spec;
 	host_open(&p->host, &p->arena, spec->options.threads);
-	supply_find(p, g);
-	p->g = symbols_bind(job, g, spec->options.bind, p->given);
-	arena_undo(&p->arena, free_graph, p->g);
-	graph_enter(p->g, job);
-	supply_rest(p);
-	bind_nodes(p);
-	storage_place(p);
-	for (size_t i = 0; i < p->n_steps; i++)
-		finish_step(p, &p->steps[i]);
-	make_outputs(p);
+	if (spec->why_cpu)
+		plan_note(p, "runs on the CPU: %s", spec->why_cpu);
+	p->device_name = "cpu";
+	if (device_kind(job, spec->options.device) == DEVICE_HIP)
+		gpu_open(p);
+	make_parts(job, p, g);
 	return p;
 }
 
@@ -166,20 +183,44 @@ typedef struct NewArgs {
 	graft_graph *g;
 	const graft_plan_options *options;
 	const graft_tensors *inputs;
+	PlanSpec spec;
 	graft_plan *made;
 } NewArgs;
+
+static void make_as_asked(Job *job, void *arg)
+{
+	NewArgs *a = arg;
+	a->made = plan_release(plan_make(job, a->g, &a->spec));
+}
+
+/* Is it the device's fault, or nobody's but the caller's, who would hear the same of the CPU? */
+static bool cpu_may_do(graft_status status)
+{
+	return status == GRAFT_E_UNAVAILABLE || status == GRAFT_E_UNSUPPORTED || status == GRAFT_E_NOMEM || status == GRAFT_E_EXEC;
+}
 
 static void new_body(Job *job, void *arg)
 {
 	NewArgs *a = arg;
-	PlanSpec spec = plan_spec(job, a->options, a->inputs);
-	a->made = plan_release(plan_make(job, a->g, &spec));
+	graft_error err;
+	a->spec = plan_spec(job, a->options, a->inputs);
+	if (device_kind(job, a->spec.options.device) == DEVICE_AUTO) {
+		a->spec.options.device = "hip";
+		graft_status status = guarded(job->scratch.mem, make_as_asked, a, &err);
+		if (!status)
+			return;
+		if (!cpu_may_do(status))
+			fail_again(job, &err);
+		a->spec.options.device = "cpu";
+		a->spec.why_cpu = err.message;
+	}
+	make_as_asked(job, a);
 }
 
 graft_status graft_plan_new(graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs,
                             graft_plan **out, graft_error *err)
 {
-	NewArgs a = { g, options, inputs, NULL };
+	NewArgs a = { .g = g, .options = options, .inputs = inputs };
 	graft_status status = guarded(context_allocator(g->g.ctx), new_body, &a, err);
 	if (!status)
 		*out = a.made;
@@ -206,6 +247,11 @@ size_t graft_plan_peak(const graft_plan *p)
 size_t graft_plan_total(const graft_plan *p)
 {
 	return p->total;
+}
+
+const char *graft_plan_device(const graft_plan *p)
+{
+	return p->device_name;
 }
 
 const char *graft_plan_note(const graft_plan *p, size_t i)

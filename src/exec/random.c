@@ -190,7 +190,8 @@ static void choose_floats(Fill *f, const Value *v, Purpose p)
 void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Purpose *purposes)
 {
 	Purpose purpose = purposes[v->id];
-	Fill f = { .t = t, .ends = purpose.ends, .n = tensor_size(t), .key = mix(p->spec.options.seed ^ mix(hash_name(v->name))) };
+	Fill f = { .t = t, .key = mix(p->spec.options.seed ^ mix(hash_name(v->name))) };
+	f.ends = purpose.ends, f.n = tensor_size(t);
 	if (t->dtype == GRAFT_DTYPE_bool)
 		f.bound = 2;
 	else if (!dtype_is_float((graft_dtype)t->dtype))

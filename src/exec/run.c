@@ -7,34 +7,9 @@ static bool is_failure(int status)
 	return status > GRAFT_OK && status <= GRAFT_E_EXEC;
 }
 
-/* Runs on the caller's thread and throws nothing: what the process shares must be put back first. Returns the step that
- * failed; NULL: none. */
-static const Step *launch_all(graft_plan *p, int *status)
-{
-	const Step *failed = NULL;
-	int before = blas_begin(&p->host.blas);
-	for (size_t i = 0; i < p->n_steps && !failed; i++) {
-		const Step *s = &p->steps[i];
-		if (s->empty)
-			continue;
-		p->message[0] = 0;
-		*status = s->launch(&s->call);
-		host_launched(&p->host);
-		if (*status)
-			failed = s;
-	}
-	blas_end(&p->host.blas, before);
-	return failed;
-}
-
 /* Graft's own kernels begin with the op's name. */
-static void run_body(Job *job, void *arg)
+_Noreturn void step_fail(Job *job, graft_plan *p, const Step *s, int status)
 {
-	graft_plan *p = arg;
-	int status = 0;
-	const Step *s = launch_all(p, &status);
-	if (!s)
-		return;
 	const char *why = p->message[0] ? p->message : "its kernel failed and gave no reason";
 	p->message[sizeof p->message - 1] = 0;
 	bool named = !strncmp(why, s->op, strlen(s->op));
@@ -42,7 +17,52 @@ static void run_body(Job *job, void *arg)
 	        named ? "" : ": ", why);
 }
 
+static int launch(graft_plan *p, const Step *s, double begun)
+{
+	double start = p->profile ? profile_clock() : 0;
+	p->message[0] = 0;
+	int status = s->launch(&s->call);
+	host_launched(&p->host);
+	if (p->profile && !status)
+		profile_step(p, (size_t)(s - p->steps), start - begun, profile_clock() - start);
+	return status;
+}
+
+/* Runs on the caller's thread and throws nothing: what the process shares must be put back first. Returns the step that
+ * failed; NULL: none. */
+static const Step *launch_all(graft_plan *p, int *status)
+{
+	const Step *failed = NULL;
+	int before = blas_begin(&p->host.blas);
+	double begun = p->profile ? profile_clock() : 0;
+	for (size_t i = 0; i < p->n_steps && !failed; i++) {
+		const Step *s = &p->steps[i];
+		if (!s->empty && (*status = launch(p, s, begun)))
+			failed = s;
+	}
+	if (p->profile && !failed)
+		profile_total(p, profile_clock() - begun);
+	blas_end(&p->host.blas, before);
+	return failed;
+}
+
+static void run_body(Job *job, void *arg)
+{
+	graft_plan *p = arg;
+	int status = 0;
+	p->arena.job = job;
+	if (p->device) {
+		gpu_run(job, p);
+		return;
+	}
+	const Step *s = launch_all(p, &status);
+	if (s)
+		step_fail(job, p, s, status);
+}
+
 graft_status graft_plan_run(graft_plan *p, graft_error *err)
 {
-	return guarded(context_allocator(p->ctx), run_body, p, err);
+	graft_status status = guarded(context_allocator(p->ctx), run_body, p, err);
+	p->arena.job = NULL;
+	return status;
 }

@@ -6,21 +6,20 @@
 #include "plan.h"
 #include <string.h>
 
-enum { LINE = 64 };
-
 typedef struct Gap { size_t at, size; } Gap;
 
 /* Gaps below `top`, in order, no two touching. */
 typedef struct Heap { Arena *arena; Gap *gap; size_t n, cap, top; } Heap;
 
-static size_t lines(size_t size)
+static size_t lines(const graft_plan *p, size_t size)
 {
-	return (size + (LINE - 1)) / LINE * LINE;
+	size_t line = plan_line(p);
+	return (size + (line - 1)) / line * line;
 }
 
 static void add(graft_plan *p, size_t *sum, size_t size)
 {
-	if (__builtin_add_overflow(*sum, size, sum) || *sum > PTRDIFF_MAX - LINE)
+	if (__builtin_add_overflow(*sum, size, sum) || *sum > (size_t)PTRDIFF_MAX - plan_line(p))
 		fail(p->arena.job, GRAFT_E_DATA,
 		     "the values together are more than memory can address; give smaller sizes");
 }
@@ -109,8 +108,8 @@ static void place_step(graft_plan *p, Heap *h, uint32_t step)
 		if (!s || !reused(s) || s->first != step || s->placed)
 			continue;
 		s->placed = true;
-		s->at = take(p, h, lines(s->size));
-		add(p, &p->total, lines(s->size));
+		s->at = take(p, h, lines(p, s->size));
+		add(p, &p->total, lines(p, s->size));
 		p->peak = h->top > p->peak ? h->top : p->peak;
 	}
 	for (uint32_t k = 0; k < n && !p->spec.keep_all; k++) {
@@ -118,21 +117,30 @@ static void place_step(graft_plan *p, Heap *h, uint32_t step)
 		if (!s || !reused(s) || s->last != step || !s->placed)
 			continue;
 		s->placed = false;
-		give(h, s->at, lines(s->size));
+		give(h, s->at, lines(p, s->size));
 	}
+}
+
+/* Behind what is reused: what an output lives in, and, on a GPU, what is given. */
+static bool stays(const graft_plan *p, const Store *s)
+{
+	return s->kind == STORE_BUFFER ? s->kept : p->device != NULL;
 }
 
 static void make_buffer(graft_plan *p)
 {
-	size_t size = p->peak;
+	p->size = p->peak;
 	for (size_t i = 0; i < p->n_stores; i++) {
 		Store *s = &p->stores[i];
-		if (s->kind != STORE_BUFFER || !s->kept)
+		if (!stays(p, s))
 			continue;
-		s->at = size;
-		add(p, &size, lines(s->size));
+		s->at = p->size;
+		add(p, &p->size, lines(p, s->size));
 	}
-	p->buffer = plan_block(&p->arena, size);
+	if (p->device)
+		gpu_place(p);
+	else
+		p->buffer = plan_block(&p->arena, p->size);
 }
 
 static void set_pointers(graft_plan *p)
@@ -140,7 +148,7 @@ static void set_pointers(graft_plan *p)
 	for (size_t i = 0; i < p->n_slots; i++) {
 		Slot *s = &p->slots[i];
 		const Store *in = &p->stores[s->store];
-		char *data = in->kind == STORE_GIVEN ? in->data : p->buffer + in->at;
+		char *data = in->kind == STORE_GIVEN && !p->device ? in->data : p->buffer + in->at;
 		s->tensor.data = data ? data + s->offset : NULL;
 	}
 }

@@ -13,6 +13,17 @@ typedef struct Undo { struct Undo *next; void (*fn)(void *); void *ptr; } Undo;
 
 enum { ALIGN = 16, FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20 };
 
+/* To the address sanitizer a chunk is one block. It is told what of it is handed out, and there is a gap in front of each piece, so that a
+ * step outside one is found. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+enum { GAP = 0 };
+#endif
+
 static size_t aligned(size_t n)
 {
 	return (n + (ALIGN - 1)) & ~(size_t)(ALIGN - 1);
@@ -31,6 +42,7 @@ static void drop(Arena *a, Chunk **at)
 	Chunk *c = *at;
 	*at = c->below;
 	a->held -= c->size;
+	ASAN_UNPOISON_MEMORY_REGION(c, c->size);
 	a->mem->resize(a->mem->user, c, c->size, 0);
 }
 
@@ -73,8 +85,10 @@ void arena_release(Arena *a, Mark mark)
 		drop(a, &a->top);
 	while (a->top && a->top->below != mark.below)
 		drop(a, &a->top->below);
-	if (a->top)
-		a->top->used = mark.used;
+	if (!a->top)
+		return;
+	a->top->used = mark.used;
+	ASAN_POISON_MEMORY_REGION((char *)a->top + mark.used, a->top->size - mark.used);
 }
 
 _Noreturn static void out_of_memory(Arena *a, size_t size)
@@ -89,12 +103,13 @@ static Chunk *chunk_new(Arena *a, size_t size)
 	if (want > LARGEST_CHUNK)
 		want = LARGEST_CHUNK;
 	bool large = size > want / 4;
-	size_t total = large ? HEADER + size : want;
+	size_t total = large ? HEADER + GAP + size : want;
 	Chunk *c = a->mem->resize(a->mem->user, NULL, 0, total);
 	if (!c)
 		out_of_memory(a, size);
 	a->held += total;
 	*c = (Chunk){ .size = total, .used = HEADER };
+	ASAN_POISON_MEMORY_REGION((char *)c + HEADER, total - HEADER);
 	if (large && a->top) {
 		c->below = a->top->below;
 		a->top->below = c;
@@ -112,12 +127,13 @@ static void *take(Arena *a, size_t size, size_t align)
 	if (size > PTRDIFF_MAX - 2 * HEADER)
 		out_of_memory(a, size);
 	Chunk *c = a->top;
-	size_t at = c ? (c->used + align - 1) & ~(align - 1) : 0;
+	size_t at = c ? (c->used + GAP + align - 1) & ~(align - 1) : 0;
 	if (!c || at > c->size || c->size - at < size) {
 		c = chunk_new(a, size);
-		at = c->used;
+		at = c->used + GAP;
 	}
 	c->used = at + size;
+	ASAN_UNPOISON_MEMORY_REGION((char *)c + at, size);
 	return memset((char *)c + at, 0, size);
 }
 
@@ -189,7 +205,7 @@ void arena_undo(Arena *a, void (*fn)(void *), void *ptr)
 	Job *job = a->job;
 	Chunk *c = a->top;
 	Pending p = { a, NULL };
-	if (c && c->size - c->used >= sizeof(Undo) + ALIGN) {
+	if (c && c->size - c->used >= sizeof(Undo) + GAP + ALIGN) {
 		make_undo(job, &p);
 	} else {
 		Job inner = { .err = job->err };

@@ -218,8 +218,8 @@ void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
 /* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
 const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
-/* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind (tensors, 0-d tensors,
- * literals), where the weaker counts only if it raises the category. */
+/* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind
+ * (tensors, 0-d tensors, literals), where the weaker counts only if it raises the category. */
 graft_dtype dtype_wider(graft_dtype a, graft_dtype b);
 graft_dtype dtype_over(graft_dtype strong, graft_dtype weak);
 bool dtype_parse(const char *s, size_t n, graft_dtype *out);

@@ -28,7 +28,9 @@ const char *operand_name(const Infer *i, uint32_t k)
 	for (; before < k && (comma = strchr(s, ',')); before++)
 		s = comma + 2;
 	size_t n = strcspn(s, ",?.");
-	return s[n] == '.' ? arena_printf(scratch(i), "%.*s[%u]", (int)n, s, k - before) : arena_strndup(scratch(i), s, n);
+	if (s[n] != '.')
+		return arena_strndup(scratch(i), s, n);
+	return arena_printf(scratch(i), "%.*s[%u]", (int)n, s, k - before);
 }
 
 const char *operand_text(const Infer *i, uint32_t k)
@@ -288,7 +290,8 @@ void infer_unary_float(Infer *i)
 static void need_integers(const Infer *i, uint32_t k)
 {
 	if (dtype_is_float(i->node->in[k].value->type.dtype))
-		infer_fail(i, "%s, but must be an integer or a bool: floats have no bits to combine", operand_text(i, k));
+		infer_fail(i, "%s, but must be an integer or a bool: floats have no bits to combine",
+		           operand_text(i, k));
 }
 
 void infer_bitwise(Infer *i)
@@ -449,7 +452,8 @@ static void need_elements(const Infer *i, const Attr *axes)
 	attr_axes(axes, x->rank, gone);
 	for (uint32_t k = 0; k < x->rank; k++)
 		if (gone[k] && dim_is(x->dims[k], 0))
-			infer_fail(i, "%s, and %s of nothing is not defined: axis %u is empty", operand_text(i, 0), i->node->name, k);
+			infer_fail(i, "%s, and %s of nothing is not defined: axis %u is empty", operand_text(i, 0),
+			           i->node->name, k);
 }
 
 void infer_extreme(Infer *i)

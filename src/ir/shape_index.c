@@ -14,7 +14,8 @@ static const Type *indices(const Infer *i, uint32_t k)
 {
 	const Type *t = tensor(i, k);
 	if (t->dtype == GRAFT_DTYPE_bool || t->dtype == GRAFT_DTYPE_u8)
-		infer_fail(i, "%s, and graft has no masks as indices, because their results have no size that is known before "
+		infer_fail(i, "%s, and graft has no masks as indices, because their results have no size that is "
+		           "known before "
 		           "they run: use where", operand_text(i, k));
 	if (t->dtype != GRAFT_DTYPE_i32 && t->dtype != GRAFT_DTYPE_i64)
 		infer_fail(i, "%s, but ids must be i32 or i64", operand_text(i, k));
@@ -52,7 +53,8 @@ static void need_within(const Infer *i, uint32_t small, uint32_t large, int64_t 
 		if (fits != YES)
 			infer_fail(i, "%s and %s: %s at axis %u of %s %s more than %s of %s", operand_text(i, large),
 			           operand_text(i, small), size_text(i, size_at(a, k)), k, operand_name(i, small),
-			           fits == NO ? "is" : "is not known not to be", size_text(i, size_at(b, k)), operand_name(i, large));
+			           fits == NO ? "is" : "is not known not to be", size_text(i, size_at(b, k)),
+			           operand_name(i, large));
 	}
 }
 
@@ -92,7 +94,8 @@ void infer_index_select(Infer *i)
 	uint32_t axis = need_line(i, "axis", node_attr(i->node, 0)->i, x);
 	Dim n = line_of_indices(i);
 	if (!x->rank && !dim_is(n, 1))
-		infer_fail(i, "%s, from which one element can be chosen, but there are %s ids", operand_text(i, 0), size_text(i, n));
+		infer_fail(i, "%s, from which one element can be chosen, but there are %s ids", operand_text(i, 0),
+		           size_text(i, n));
 	give_resized(i, 0, x->dtype, axis, n);
 }
 
@@ -117,8 +120,8 @@ void infer_index_add(Infer *i)
 
 enum { MOST_AXES = 2 * GRAFT_MAX_RANK };
 
-/* The shape of x[ids...], where ids are the operands from `first` on; out has room for MOST_AXES. The axes of the ids, broadcast, stand in
- * place of the indexed axes when those are neighbours, else in front. */
+/* The shape of x[ids...], where ids are the operands from `first` on; out has room for MOST_AXES. The axes of the ids,
+ * broadcast, stand in place of the indexed axes when those are neighbours, else in front. */
 static uint32_t indexed(const Infer *i, uint32_t first, Dim *out)
 {
 	const Type *x = tensor(i, 0);

@@ -212,7 +212,8 @@ void infer_slice_scatter(Infer *i)
 		Tri same = dim_eq(i->g, src->dims[k], size);
 		if (same != YES)
 			infer_fail(i, "%s and %s: %s at axis %u of src and %s that it goes to %s", operand_text(i, 0),
-			           operand_text(i, 1), size_text(i, src->dims[k]), k, size_text(i, size), unequal(same));
+			           operand_text(i, 1), size_text(i, src->dims[k]), k, size_text(i, size),
+			           unequal(same));
 	}
 	give_like(i, 0, x->dtype, x);
 }
@@ -226,7 +227,8 @@ void infer_select(Infer *i)
 	Tri fits = dim_le(i->g, index, dim_sub(i->g, size, dim_const(1)));
 	if (low != YES || fits != YES)
 		infer_fail(i, "index %s %s axis %u, which holds %s", size_text(i, index),
-		           low == NO || fits == NO ? "is outside of" : "is not known to lie within", axis, size_text(i, size));
+		           low == NO || fits == NO ? "is outside of" : "is not known to lie within", axis,
+		           size_text(i, size));
 	Dim *dims = dims_new(i, x->rank);
 	for (uint32_t k = 0; k < x->rank; k++)
 		if (k != axis)
@@ -244,7 +246,8 @@ void infer_repeat(Infer *i)
 	Dim *dims = dims_new(i, sizes->n);
 	for (uint32_t k = 0; k < sizes->n; k++) {
 		if (dim_le(i->g, dim_const(0), sizes->dims[k]) == NO)
-			infer_fail(i, "sizes[%u] is %s, but nothing is repeated less than 0 times", k, size_text(i, sizes->dims[k]));
+			infer_fail(i, "sizes[%u] is %s, but nothing is repeated less than 0 times", k,
+			           size_text(i, sizes->dims[k]));
 		dims[k] = k < added ? sizes->dims[k] : dim_mul(i->g, sizes->dims[k], x->dims[k - added]);
 	}
 	give(i, 0, x->dtype, sizes->n, dims);

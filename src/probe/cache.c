@@ -71,6 +71,15 @@ static Pack *const *look_at_all(struct ProbeCache *c)
 	return c->packs;
 }
 
+/* The packs that are asked about an architecture. Nobody named one: graft's own, which is the CPU's, has no say where a GPU's stands
+ * behind it. */
+static Pack *const *packs_for(struct ProbeCache *c, const char *arch, size_t *n)
+{
+	size_t skip = !c->named && c->n > 1 && strcmp(arch, "cpu");
+	*n = c->n - skip;
+	return look_at_all(c) + skip;
+}
+
 /* ---- under the lock --------------------------------------------------------------------------------------- */
 
 /* One question to the cache. The body may allocate in `into` (may be NULL), whose job is the same again afterwards. */
@@ -167,7 +176,9 @@ static void visit_kernel(struct ProbeCache *c, Visit *v)
 		k->kernel = arena_strdup(a, v->name);
 		k->arch = arena_strdup(a, v->arch);
 		Ask q = ask_kernel(k->kernel, k->arch, a);
-		k->answer = ask_packs(&q, look_at_all(c), c->n, a);
+		size_t n;
+		Pack *const *packs = packs_for(c, k->arch, &n);
+		k->answer = ask_packs(&q, packs, n, a);
 		k->next = c->cached;
 		c->cached = k;
 		known = k;
@@ -177,7 +188,9 @@ static void visit_kernel(struct ProbeCache *c, Visit *v)
 
 static void visit_node(struct ProbeCache *c, Visit *v)
 {
-	Answer found = ask_packs(v->ask, look_at_all(c), c->n, v->into);
+	size_t n;
+	Pack *const *packs = packs_for(c, v->ask->arch, &n);
+	Answer found = ask_packs(v->ask, packs, n, v->into);
 	v->answer = copied(&found, v->into);
 }
 
@@ -214,7 +227,9 @@ Answer target_node(const Target *t, Graph *g, const Op *op, const Type *in, uint
 
 static void visit_judge(struct ProbeCache *c, Visit *v)
 {
-	v->verdict = judge(v->ask, look_at_all(c), c->n, v->into);
+	size_t n;
+	Pack *const *packs = packs_for(c, v->ask->arch, &n);
+	v->verdict = judge(v->ask, packs, n, v->into);
 	if (v->verdict.row)
 		v->row = *v->verdict.row;
 }
@@ -238,7 +253,7 @@ static void test_chosen(Job *job, void *arg)
 		visit_or_fail(&v);
 		if (v.verdict.tier < GRAFT_TIER_SELF_TEST || v.row.tested != UNTESTED)
 			return;
-		self_test(job, ctx, &v.row, b->t->arch, &job->scratch);
+		self_test(job, ctx, &v.row, b->t->arch, b->t->rig, &job->scratch);
 		v.body = visit_tested;
 		visit_or_fail(&v);
 	}
@@ -268,6 +283,25 @@ const Target *target_for(graft_context *ctx, const char *arch, Arena *into)
 {
 	Target *t = NEW(into, Target);
 	*t = (Target){ .ctx = ctx, .arch = arena_strdup(into, arch), .live = true };
+	return t;
+}
+
+/* The device's own pack stands behind the built-in one, which covers no GPU. */
+static void visit_default(struct ProbeCache *c, Visit *v)
+{
+	size_t before = c->n;
+	if (!c->named)
+		add_pack(c, v->name);
+	if (c->n > before)
+		c->cached = NULL;
+}
+
+const Target *target_on_device(graft_context *ctx, const char *arch, const char *pack, const Rig *rig, Arena *into)
+{
+	Visit v = { .ctx = ctx, .into = into, .body = visit_default, .name = pack };
+	visit_or_fail(&v);
+	Target *t = NEW(into, Target);
+	*t = (Target){ .ctx = ctx, .arch = arena_strdup(into, arch), .live = true, .rig = rig };
 	return t;
 }
 

@@ -14,6 +14,7 @@ struct Target {
 	graft_context *ctx;
 	const char *arch;
 	bool live;
+	const Rig *rig;                       /* live: where kernels of a GPU are tested; NULL: they are believed */
 	bool tested;                          /* not live: self tests have been run, and count in every answer */
 	Pack **packs;                         /* not live: all of them, looked at; never empty */
 	size_t n_packs;
@@ -22,8 +23,9 @@ struct Target {
 /* Names of the context's packs, "builtin" when none was added. */
 const char **context_packs(graft_context *ctx, size_t *n, Arena *into);
 
-/* Runs the row's self test and fills row->tested (never UNTESTED then) and row->why, which lives in `why`. */
-void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, Arena *why);
+/* Runs the row's self test, on the CPU or on the rig (may be NULL), and fills row->tested (never UNTESTED then) and row->why, which
+ * lives in `why`. */
+void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, const Rig *rig, Arena *why);
 
 /* The packs as they stand now: a target that nothing changes any more. */
 const Target *target_frozen(const Target *t, Arena *into);

@@ -76,7 +76,7 @@ static void answer(Job *job, void *arg)
 	say(c, TABLE, 0, UNTESTED, caps.text);
 	for (uint32_t i = c->first; i < p->n_rows; i++) {
 		say(c, TESTING, i, UNTESTED, NULL);
-		self_test(job, ctx, &p->rows[i], c->arch, a);
+		self_test(job, ctx, &p->rows[i], c->arch, NULL, a);
 		say(c, RESULT, i, p->rows[i].tested, p->rows[i].why);
 	}
 	say(c, END, 0, UNTESTED, NULL);

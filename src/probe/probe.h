@@ -11,6 +11,14 @@
 
 typedef struct Target Target;
 
+/* Where kernels of a GPU are tried out: calls fn on copies of the blocks in the device's memory, in which `l`'s tensors point, and
+ * brings the blocks back. Returns what fn returned; throws what the device itself answers. */
+typedef struct RigBlock { char *host; size_t size; } RigBlock;
+typedef struct Rig {
+	void *self;
+	int (*run)(const struct Rig *rig, Job *job, graft_launch_fn fn, const graft_launch *l, const RigBlock *blocks, size_t n);
+} Rig;
+
 /* The answer for one question; strings live in the arena that was given. */
 typedef struct Answer {
 	bool available;
@@ -25,6 +33,8 @@ typedef struct Answer {
 const Target *target_open(Job *job, graft_context *ctx, const char *caps, Arena *into);
 /* The same packs, for another architecture. */
 const Target *target_for(graft_context *ctx, const char *arch, Arena *into);
+/* The same on a device that is here: self tests run on `rig`, and `pack` is asked too unless packs were named. */
+const Target *target_on_device(graft_context *ctx, const char *arch, const char *pack, const Rig *rig, Arena *into);
 const char *target_arch(const Target *t);
 
 /* Is the kernel there at all: tiers up to ARCH. Cached in the context. Views and assertions run nothing: available. */
@@ -37,7 +47,8 @@ Answer target_node(const Target *t, Graph *g, const Op *op, const Type *in, uint
                    const Dim *row_stride, Arena *into);
 
 /* The same, and the kernel has passed its self test (tier SELF_TEST): run at the first question, once for all threads, and
- * remembered. For who is going to call it. Kernels of a GPU, and ops without a self test (selftest.def), are believed. */
+ * remembered. For who is going to call it. Kernels of a GPU that is not here, and ops without a self test (selftest.def), are
+ * believed. */
 Answer target_bind(const Target *t, Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr,
                    const Dim *row_stride, Arena *into);
 

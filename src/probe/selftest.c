@@ -18,6 +18,7 @@ typedef struct Trial {
 	graft_context *ctx;
 	Row *row;
 	Arena *why;
+	const Rig *rig;                       /* where the row's kernel runs; NULL: here */
 	graft_launch_fn own;                  /* graft's kernel */
 	const char *text;
 	graft_dtype dtype;
@@ -224,15 +225,32 @@ static graft_launch prepare(const Trial *t, const Node *node, Block *blocks)
 	};
 }
 
-static int launch(const Trial *t, graft_launch_fn fn, graft_launch *l, const Node *node, Block *blocks)
+static RigBlock whole(const Block *b)
+{
+	return (RigBlock){ b->start, b->size + 2 * GUARD };
+}
+
+static int launch_on_rig(const Trial *t, graft_launch_fn fn, const graft_launch *l, const Block *in, const Block *out)
+{
+	RigBlock *blocks = NEW_ARRAY(&t->job->scratch, (size_t)l->n_in + (size_t)l->n_out, RigBlock);
+	size_t n = 0;
+	for (int32_t i = 0; i < l->n_in; i++)
+		blocks[n++] = whole(&in[i]);
+	for (int32_t i = 0; i < l->n_out; i++)
+		blocks[n++] = whole(&out[i]);
+	return t->rig->run(t->rig, t->job, fn, l, blocks, n);
+}
+
+static int launch(const Trial *t, const Rig *rig, graft_launch_fn fn, graft_launch *l, const Node *node, const Block *in,
+                  Block *out_blocks)
 {
 	Arena *a = &t->job->scratch;
 	graft_tensor *out = NEW_ARRAY(a, node->n_out, graft_tensor);
 	for (uint32_t i = 0; i < node->n_out; i++)
-		out[i] = tensor_new(a, &node->out[i]->type, 0, &blocks[i]);
+		out[i] = tensor_new(a, &node->out[i]->type, 0, &out_blocks[i]);
 	l->out = out;
 	l->host = &host_new(a)->host;
-	int status = fn(l);
+	int status = rig ? launch_on_rig(t, fn, l, in, out_blocks) : fn(l);
 	l->message[MESSAGE - 1] = 0;
 	return status;
 }
@@ -276,9 +294,9 @@ static bool run_trial(Trial *t)
 	Block *in = NEW_ARRAY(a, node->n_in, Block), *in_again = NEW_ARRAY(a, node->n_in, Block);
 	Block *out = NEW_ARRAY(a, node->n_out, Block), *out_again = NEW_ARRAY(a, node->n_out, Block);
 	graft_launch own = prepare(t, node, in), theirs = prepare(t, node, in_again);
-	if (launch(t, t->own, &own, node, out))
+	if (launch(t, NULL, t->own, &own, node, in, out))
 		return true;                  /* graft's own kernel does not take it: nothing to compare with */
-	if (launch(t, t->row->kernel.launch, &theirs, node, out_again))
+	if (launch(t, t->rig, t->row->kernel.launch, &theirs, node, in_again, out_again))
 		return failed(t, "it says: %s", *theirs.message ? theirs.message : "nothing, but fails");
 	for (uint32_t i = 0; i < node->n_in; i++)
 		if (memcmp(in[i].start, in_again[i].start, in[i].size + 2 * GUARD) != 0)
@@ -337,14 +355,14 @@ static bool fits(const graft_kernel *k)
 	       (!k->max_row_stride || k->max_row_stride >= EVEN + ROW_GAP);
 }
 
-void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, Arena *why)
+void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, const Rig *rig, Arena *why)
 {
 	static const graft_dtype dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f16, GRAFT_DTYPE_f64 };
 	const graft_kernel *k = &row->kernel;
-	Trial t = { .job = job, .ctx = ctx, .row = row, .why = why, .text = text_for(k->name) };
+	Trial t = { .job = job, .ctx = ctx, .row = row, .why = why, .rig = rig, .text = text_for(k->name) };
 	t.own = own_kernel(&job->scratch, k->name);
 	row->tested = t.own == k->launch ? PASSED : NO_TEST;
-	if (row->tested == PASSED || strcmp(arch, "cpu") || !t.own || !t.text || !fits(k))
+	if (row->tested == PASSED || (strcmp(arch, "cpu") && !rig) || !t.own || !t.text || !fits(k))
 		return;
 	for (unsigned i = 0; i < 2 * sizeof dtypes / sizeof *dtypes; i++) {
 		t.dtype = dtypes[i / 2];

@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <map>
 #include <numeric>
+#include <sys/mman.h>
+#include <unistd.h>
 
 const hipsim_place *hipsim_here;
 
@@ -233,9 +235,18 @@ struct Signals {
 };
 
 #if HIPSIM_ASAN
+/* Asking ASan about a number that is no address takes it a millisecond. */
+static bool mapped(void *p)
+{
+	uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), at = reinterpret_cast<uintptr_t>(p);
+	return at >= page && msync(reinterpret_cast<void *>(at / page * page), page, MS_ASYNC) == 0;
+}
+
 /* "heap", "stack" or "global" when p points into a variable of the host's; null otherwise. */
 static const char *host_variable(void *p)
 {
+	if (!mapped(p))
+		return nullptr;
 	char name[8];
 	void *begin = nullptr;
 	size_t size = 0;

@@ -1,7 +1,8 @@
 /* kernel_index.c - elements chosen and put by index, against loops over coordinates. */
 #include "kernel_host.h"
 
-static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64, GRAFT_DTYPE_f64, GRAFT_DTYPE_bool, GRAFT_DTYPE_u8,
+static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64, GRAFT_DTYPE_f64, GRAFT_DTYPE_bool,
+                             GRAFT_DTYPE_u8,
                               GRAFT_DTYPE_i16, GRAFT_DTYPE_f16 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes, ROUNDS = 60 };
 
@@ -47,7 +48,8 @@ static void gather_case(Random *r, int dtype)
 	int rank = random_shape(r, 0, shape), axis = rank ? (int)random_below(r, rank) : 0;
 	for (int i = 0; i < rank; i++)
 		small[i] = i == axis ? random_below(r, 7) : 1 + random_below(r, shape[i]);
-	Box *x = box_new(r, dtype, rank, shape, any_layout(r)), *ids = random_ids(r, rank, small, rank ? shape[axis] : 1, false);
+	Box *x = box_new(r, dtype, rank, shape, any_layout(r));
+	Box *ids = random_ids(r, rank, small, rank ? shape[axis] : 1, false);
 	Box *y = box_new(r, dtype, rank, small, own_layout(r));
 	run_kernel(cpu_gather, 3, BOXES(x, ids), BOXES(y), &(graft_attr){ .given = 1, .i = axis }, 1);
 	for (int64_t i = 0; i < y->size; i++) {
@@ -76,10 +78,12 @@ static void scatter_case(Random *r, int dtype, bool literal)
 		small[i] = i == axis ? random_below(r, 9) : 1 + random_below(r, shape[i]);
 		large[i] = small[i] + random_below(r, 3);
 	}
-	Box *x = box_new(r, dtype, rank, shape, any_layout(r)), *ids = random_ids(r, rank, small, rank ? shape[axis] : 1, false);
+	Box *x = box_new(r, dtype, rank, shape, any_layout(r));
+	Box *ids = random_ids(r, rank, small, rank ? shape[axis] : 1, false);
 	Box *src = literal ? box_scalar(GRAFT_DTYPE_i64, 1) : box_new(r, dtype, rank, large, any_layout(r));
 	Box *y = box_new(r, dtype, rank, shape, own_layout(r)), *want = box_new(r, dtype, rank, shape, DENSE);
-	run_kernel(cpu_scatter, 1 + (int)random_below(r, 4), BOXES(x, ids, src), BOXES(y), &(graft_attr){ .given = 1, .i = axis }, 1);
+	run_kernel(cpu_scatter, 1 + (int)random_below(r, 4), BOXES(x, ids, src), BOXES(y),
+	           &(graft_attr){ .given = 1, .i = axis }, 1);
 	for (int64_t i = 0; i < y->size; i++)
 		box_put(want, i, box_get(x, i));
 	for (int64_t i = 0; i < ids->size; i++) {
@@ -243,7 +247,8 @@ static void tuple_case(Random *r, int dtype, bool accumulate)
 	Tuple t = random_tuple(r, x);
 	Box *y = box_new(r, dtype, t.rank, t.shape, own_layout(r)), *z = box_new(r, dtype, rank, shape, own_layout(r));
 	skip = (int)random_below(r, t.rank + 1);
-	Box *values = box_new(r, dtype, t.rank - skip, t.shape + skip, any_layout(r)), *want = box_new(r, dtype, rank, shape, DENSE);
+	Box *values = box_new(r, dtype, t.rank - skip, t.shape + skip, any_layout(r));
+	Box *want = box_new(r, dtype, rank, shape, DENSE);
 	Box *in[6] = { x, values }, *none = MISSING;
 	for (int k = 0; k < t.n; k++)
 		in[2 + k] = t.ids[k] ? t.ids[k] : none;
@@ -280,7 +285,8 @@ TEST(kernel_index_random)
 
 /* ---- refusals ---- */
 
-static void check_stray(graft_launch_fn kernel, Box *const *in, int n_in, Box *y, const graft_attr *attr, int n_attr, const char *message)
+static void check_stray(graft_launch_fn kernel, Box *const *in, int n_in, Box *y, const graft_attr *attr, int n_attr,
+                        const char *message)
 {
 	Host h;
 	host_init(&h, 2);
@@ -291,8 +297,10 @@ static void check_stray(graft_launch_fn kernel, Box *const *in, int n_in, Box *y
 TEST(kernel_index_strays)
 {
 	Random r = { 16 };
-	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE), *ids = box_new(&r, GRAFT_DTYPE_i64, SHAPE(2, 2), DENSE);
-	Box *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 2), DENSE), *z = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE);
+	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE);
+	Box *ids = box_new(&r, GRAFT_DTYPE_i64, SHAPE(2, 2), DENSE);
+	Box *y = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 2), DENSE);
+	Box *z = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE);
 	Box *line = box_vector(GRAFT_DTYPE_i64, 2, (double[]){ 0, 3 }), *one = box_scalar(GRAFT_DTYPE_f32, 1);
 	Box *w = box_new(&r, GRAFT_DTYPE_f32, SHAPE(2, 4), DENSE);
 	const graft_attr axis1 = { .given = 1, .i = 1 }, axis0 = { .given = 1, .i = 0 };
@@ -326,7 +334,8 @@ TEST(kernel_index_strays)
 TEST(kernel_index_of_an_empty_axis)
 {
 	Random r = { 17 };
-	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(0, 4), DENSE), *line = box_vector(GRAFT_DTYPE_i32, 1, (double[]){ 0 });
+	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(0, 4), DENSE);
+	Box *line = box_vector(GRAFT_DTYPE_i32, 1, (double[]){ 0 });
 	Box *w = box_new(&r, GRAFT_DTYPE_f32, SHAPE(1, 4), DENSE);
 	check_stray(cpu_index, BOXES(x, line), w, NO_ATTRS, "index: ids[0] at [0] is 0, but axis 0 of x is empty");
 	box_free(x);
@@ -338,7 +347,8 @@ TEST(kernel_index_without_scratch)
 {
 	Random r = { 18 };
 	Host h;
-	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE), *line = box_vector(GRAFT_DTYPE_i32, 1, (double[]){ 0 });
+	Box *x = box_new(&r, GRAFT_DTYPE_f32, SHAPE(3, 4), DENSE);
+	Box *line = box_vector(GRAFT_DTYPE_i32, 1, (double[]){ 0 });
 	Box *w = box_new(&r, GRAFT_DTYPE_f32, SHAPE(1, 4), DENSE);
 	host_init(&h, 1);
 	h.scratch_left = 0;

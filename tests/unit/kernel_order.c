@@ -1,7 +1,8 @@
 /* kernel_order.c - what depends on the order of elements: sort, topk, cumsum, extremes, counts. */
 #include "kernel_host.h"
 
-static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_i64, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64, GRAFT_DTYPE_bool, GRAFT_DTYPE_i8,
+static const int dtypes[] = { GRAFT_DTYPE_f32, GRAFT_DTYPE_i64, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64, GRAFT_DTYPE_bool,
+                             GRAFT_DTYPE_i8,
                               GRAFT_DTYPE_u8, GRAFT_DTYPE_f16 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
 
@@ -10,7 +11,7 @@ static Box *with_ties(Random *r, int dtype, int rank, const int64_t *shape)
 {
 	Box *b = box_new(r, dtype, rank, shape, (Layout)random_below(r, EXPANDED));
 	for (int64_t i = 0; i < b->size; i++) {
-		double v = (double)random_below(r, 7) - (is_integer(dtype) && dtype != GRAFT_DTYPE_i8 && dtype != GRAFT_DTYPE_i64 ? 0 : 3);
+		double v = (double)random_below(r, 7) - (dtype == GRAFT_DTYPE_bool || dtype == GRAFT_DTYPE_u8 ? 0 : 3);
 		if (!is_integer(dtype) && random_below(r, 6) == 0)
 			v = random_below(r, 2) ? (double)NAN : -0.0;
 		box_put(b, i, dtype == GRAFT_DTYPE_bool ? v > 3 : v);
@@ -65,7 +66,8 @@ static void sort_case(Random *r, int dtype, bool top)
 	memcpy(out, shape, sizeof out);
 	if (rank && top)
 		out[axis] = random_below(r, shape[axis] + 1);
-	Box *x = with_ties(r, dtype, rank, shape), *values = box_new(r, dtype, rank, out, (Layout)random_below(r, EXPANDED));
+	Box *x = with_ties(r, dtype, rank, shape);
+	Box *values = box_new(r, dtype, rank, out, (Layout)random_below(r, EXPANDED));
 	Box *ids = box_new(r, GRAFT_DTYPE_i64, rank, out, (Layout)random_below(r, EXPANDED));
 	graft_attr sort[3] = { { .given = 1, .i = axis }, { .given = 1, .i = descending }, { .given = 1 } };
 	graft_attr topk[4] = { { .given = 1, .i = rank ? out[axis] : 1 }, sort[0], sort[1], { .given = 1 } };
@@ -86,7 +88,8 @@ TEST(kernel_sort_random)
 TEST(kernel_sort_in_several_pieces)
 {
 	Random r = { 22 };
-	Box *x = with_ties(&r, GRAFT_DTYPE_f32, SHAPE(50, 100)), *values = box_new(&r, GRAFT_DTYPE_f32, SHAPE(50, 100), DENSE);
+	Box *x = with_ties(&r, GRAFT_DTYPE_f32, SHAPE(50, 100));
+	Box *values = box_new(&r, GRAFT_DTYPE_f32, SHAPE(50, 100), DENSE);
 	Box *ids = box_new(&r, GRAFT_DTYPE_i64, SHAPE(50, 100), DENSE);
 	const graft_attr attr[3] = { { .given = 1, .i = 1 }, { .given = 1, .i = 1 }, { .given = 1 } };
 	run_kernel(cpu_sort, 7, BOXES(x), BOXES(values, ids), attr, 3);
@@ -99,8 +102,10 @@ TEST(kernel_sort_in_several_pieces)
 /* Integers that float64 does not hold, and those at the ends. */
 TEST(kernel_sort_large_integers)
 {
-	static const int64_t v[5] = { INT64_MAX, -3, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1 }, order[5] = { 3, 4, 1, 2, 0 };
-	Box *x = box_vector(GRAFT_DTYPE_i64, 5, NULL), *values = box_vector(GRAFT_DTYPE_i64, 5, NULL), *ids = box_vector(GRAFT_DTYPE_i64, 5, NULL);
+	static const int64_t v[5] = { INT64_MAX, -3, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1 },
+	        order[5] = { 3, 4, 1, 2, 0 };
+	Box *x = box_vector(GRAFT_DTYPE_i64, 5, NULL), *values = box_vector(GRAFT_DTYPE_i64, 5, NULL);
+	Box *ids = box_vector(GRAFT_DTYPE_i64, 5, NULL);
 	const graft_attr attr[3] = { { .given = 1 }, { .given = 1 }, { .given = 1 } };
 	memcpy(x->t.data, v, sizeof v);
 	run_kernel(cpu_sort, 1, BOXES(x), BOXES(values, ids), attr, 3);
@@ -122,7 +127,8 @@ static void cumsum_case(Random *r, int dtype)
 	int y_dtype = is_integer(dtype) ? GRAFT_DTYPE_i64 : dtype;
 	if (rank)
 		shape[axis] = random_below(r, 4) ? random_below(r, 30) : 1200;
-	Box *x = box_new(r, dtype, rank, shape, (Layout)random_below(r, LAYOUTS)), *y = box_new(r, y_dtype, rank, shape, (Layout)random_below(r, EXPANDED));
+	Box *x = box_new(r, dtype, rank, shape, (Layout)random_below(r, LAYOUTS));
+	Box *y = box_new(r, y_dtype, rank, shape, (Layout)random_below(r, EXPANDED));
 	run_kernel(cpu_cumsum, 3, BOXES(x), BOXES(y), (const graft_attr[]){ { .given = 1, .i = axis }, { 0 } }, 2);
 	for (int64_t i = 0; i < y->size; i++) {
 		int64_t at[GRAFT_MAX_RANK] = { 0 };
@@ -145,8 +151,10 @@ TEST(kernel_cumsum_random)
 
 TEST(kernel_cumsum_casts_first)
 {
-	Box *x = box_vector(GRAFT_DTYPE_f32, 3, (double[]){ 1.75, 1.75, -0.5 }), *y = box_vector(GRAFT_DTYPE_i32, 3, NULL);
-	run_kernel(cpu_cumsum, 1, BOXES(x), BOXES(y), (const graft_attr[]){ { .given = 1 }, { .given = 1, .i = GRAFT_DTYPE_i32 } }, 2);
+	Box *x = box_vector(GRAFT_DTYPE_f32, 3, (double[]){ 1.75, 1.75, -0.5 });
+	Box *y = box_vector(GRAFT_DTYPE_i32, 3, NULL);
+	run_kernel(cpu_cumsum, 1, BOXES(x), BOXES(y),
+	           (const graft_attr[]){ { .given = 1 }, { .given = 1, .i = GRAFT_DTYPE_i32 } }, 2);
 	CHECK(box_get(y, 0) == 1 && box_get(y, 1) == 2 && box_get(y, 2) == 2);
 	box_free(x);
 	box_free(y);
@@ -186,15 +194,18 @@ static void extreme_case(Random *r, int dtype)
 	if (axis >= 0)
 		kept[axis] = 1;
 	for (int k = 0; k < 5; k++) {
-		int y_dtype = k < 2 ? dtype : k == 2 ? GRAFT_DTYPE_i64 : dtype == GRAFT_DTYPE_u8 ? dtype : GRAFT_DTYPE_bool;
+		int truth = dtype == GRAFT_DTYPE_u8 ? dtype : GRAFT_DTYPE_bool;
+		int y_dtype = k < 2 ? dtype : k == 2 ? GRAFT_DTYPE_i64 : truth;
 		Box *y = box_new(r, y_dtype, rank, kept, (Layout)random_below(r, EXPANDED));
-		graft_attr attr[2] = { { .given = axis >= 0, .n = axis >= 0, .i = axis, .list = &list }, { .given = 1, .i = axis >= 0 } };
+		graft_attr attr[2] = { { .given = axis >= 0, .n = axis >= 0, .i = axis, .list = &list },
+		                      { .given = 1, .i = axis >= 0 } };
 		run_kernel(kernels[k], 3, BOXES(x), BOXES(y), attr, 2);
 		for (int64_t i = 0; i < y->size; i++) {
 			Found f = find(x, y, i, axis);
 			double want[5] = { f.greatest, f.least, (double)f.where, f.truths > 0, f.truths == f.seen };
 			if (!close_to(y_dtype, box_get(y, i), want[k], 0, 0))
-				test_fail(__FILE__, __LINE__, "kernel %d of %s: %g, not %g", k, graft_dtype_name((graft_dtype)dtype), box_get(y, i), want[k]);
+				test_fail(__FILE__, __LINE__, "kernel %d of %s: %g, not %g", k,
+				          graft_dtype_name((graft_dtype)dtype), box_get(y, i), want[k]);
 		}
 		box_free(y);
 	}

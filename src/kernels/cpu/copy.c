@@ -1,4 +1,5 @@
-/* copy.c - elements moved, cast where the dtypes differ: clone, concat, copy_, reshape, and what else makes y of pieces of x. */
+/* copy.c - elements moved, cast where the dtypes differ: clone, concat, copy_, reshape, and what else makes y of
+ * pieces of x. */
 #include "kernel.h"
 
 typedef struct Cast { int to, from; } Cast;
@@ -179,7 +180,8 @@ int cpu_slice_scatter(const graft_launch *l)
 		return status;
 	axis = l->attr[0].i;
 	if (axis < 0 || axis >= y->rank || l->in[1].rank != y->rank || l->attr[3].i < 1)
-		return launch_fail(l, GRAFT_E_USAGE, "slice_scatter: there is no axis %lld, or src has another rank", (long long)axis);
+		return launch_fail(l, GRAFT_E_USAGE, "slice_scatter: there is no axis %lld, or src has another rank",
+		                   (long long)axis);
 	start = slice_end(l->attr[1].i, y->shape[axis]);
 	if (l->in[1].shape[axis] > 0 && start + (l->in[1].shape[axis] - 1) * l->attr[3].i >= y->shape[axis])
 		return launch_fail(l, GRAFT_E_USAGE, "slice_scatter: src does not fit into x");
@@ -191,7 +193,8 @@ int cpu_slice_scatter(const graft_launch *l)
 	return status || tensor_size(&part) == 0 ? status : tensor_convert(l, &part, &l->in[1]);
 }
 
-/* Each axis of y is two: which time, and the axis of x. Axes of size 1 are left out, so that there are never too many. */
+/* Each axis of y is two: which time, and the axis of x. Axes of size 1 are left out, so that there are never too
+ * many. */
 int cpu_repeat(const graft_launch *l)
 {
 	int status = launch_check(l, 1, 1, 1, 1);
@@ -231,7 +234,8 @@ static void triangle_part(const Triangle *t, int64_t row, int64_t from, int64_t 
 	const char *at = (const char *)x->data + (offset_of(&front_x, row) + from * last) * item_size(x);
 	char *to_at = (char *)y->data + (offset_of(&front_y, row) + from * y->stride[y->rank - 1]) * item_size(y);
 	if (from < to)
-		convert(y->dtype, to_at, y->stride[y->rank - 1], y->dtype, kept ? at : zero, kept ? last : 0, to - from);
+		convert(y->dtype, to_at, y->stride[y->rank - 1], y->dtype, kept ? at : zero, kept ? last : 0,
+		        to - from);
 }
 
 static void triangle_rows(void *arg, int64_t begin, int64_t end)

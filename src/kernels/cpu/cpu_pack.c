@@ -28,8 +28,8 @@ enum {
 /* f8 is stored, moved and cast, never computed in. */
 static uint32_t dtypes_of(const Op *op)
 {
-	bool moves = !strcmp(op->family, "copy") || !strcmp(op->family, "gather") || !strcmp(op->family, "index") || !strcmp(op->family, "create") ||
-	             !strcmp(op->name, "cast");
+	bool moves = !strcmp(op->family, "copy") || !strcmp(op->family, "gather") || !strcmp(op->family, "index") ||
+	             !strcmp(op->family, "create") || !strcmp(op->name, "cast");
 	return moves ? FLOATS | FLOATS_8 : FLOATS;
 }
 

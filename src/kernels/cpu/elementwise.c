@@ -10,7 +10,8 @@ typedef struct Steps {
 	void (*f32)(float *restrict y, const float *const *in, int64_t n);
 	void (*f64)(double *restrict y, const double *const *in, int64_t n);
 	void (*i64)(int64_t *restrict y, const int64_t *const *in, int64_t n);
-	bool rounds_numbers;                  /* an operand of rank 0 is rounded to a half-precision result's dtype too */
+	/* operands of rank 0 are rounded to a half-precision result's dtype too */
+	bool rounds_numbers;
 } Steps;
 
 enum { MOST = 3 };                            /* operands */
@@ -22,7 +23,7 @@ typedef struct Elementwise {
 } Elementwise;
 
 #define STEP1(name, class, type, expr)                                                                                 \
-	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                     \
+	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                   \
 	{                                                                                                              \
 		const type *restrict pa = in[0];                                                                       \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
@@ -31,7 +32,7 @@ typedef struct Elementwise {
 		}                                                                                                      \
 	}
 #define STEP2(name, class, type, expr)                                                                                 \
-	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                     \
+	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                   \
 	{                                                                                                              \
 		const type *restrict pa = in[0], *restrict pb = in[1];                                                 \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
@@ -40,7 +41,7 @@ typedef struct Elementwise {
 		}                                                                                                      \
 	}
 #define STEP3(name, class, type, expr)                                                                                 \
-	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                            \
+	VECTOR static void step_##name##_##class(type *restrict y, const type *const *in, int64_t n)                   \
 	{                                                                                                              \
 		const type *restrict pa = in[0], *restrict pb = in[1], *restrict pc = in[2];                           \
 		for (int64_t i = 0; i < n; i++) {                                                                      \
@@ -115,7 +116,7 @@ static int64_t floor_whole(int64_t a, int64_t b)
 WHOLE(float, f)
 WHOLE(double, )
 
-#define ROOT_HALF 0.70710678118654752440
+#define ROOT_HALF 0.70710678118654752440      /* of gelu, which has 1 + erf(v): that is erfc(-v) */
 
 /* NaN, in whichever operand, is the result. */
 #define GREATER(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
@@ -139,7 +140,7 @@ INTEGERS(STEP1, not, a == 0)
 FLOATS(STEP1, exp, exp_f32(a), exp(a))
 FLOATS(STEP1, log, logf(a), log(a))
 FLOATS(STEP1, tanh, tanhf(a), tanh(a))
-FLOATS(STEP1, gelu, (float)0.5 * a * erfcf(-a * (float)ROOT_HALF), 0.5 * a * erfc(-a * ROOT_HALF))   /* 1 + erf(v) = erfc(-v) */
+FLOATS(STEP1, gelu, (float)0.5 * a * erfcf(-a * (float)ROOT_HALF), 0.5 * a * erfc(-a * ROOT_HALF))
 FLOATS(STEP1, trunc, truncf(a), trunc(a))
 FLOATS(STEP1, gelu_tanh, gelu_tanhf(a), gelu_tanh(a))
 NUMBERS(STEP2, add, a + b, a + b, WRAP(a, +, b))
@@ -189,7 +190,8 @@ static const double *fetch_as_f64(const Elementwise *e, int i, double *room, con
 }
 
 /* A wider integer keeps the low bits that the result's dtype has: -3 beside u8 is 253. */
-static const int64_t *fetch_as_i64(const Elementwise *e, int i, int64_t *room, const char *at, int64_t stride, int64_t n)
+static const int64_t *fetch_as_i64(const Elementwise *e, int i, int64_t *room, const char *at, int64_t stride,
+                                   int64_t n)
 {
 	char narrow[8 * RUN];
 	if (e->in[i] == e->y || e->y == GRAFT_DTYPE_i64 || e->y == GRAFT_DTYPE_bool)
@@ -213,7 +215,8 @@ static const int64_t *fetch_as_i64(const Elementwise *e, int i, int64_t *room, c
 RUN_CLASS(f64, double)
 RUN_CLASS(i64, int64_t)
 
-/* Integers take the dtype of a half-precision result before the op; a number of rank 0 keeps its float32 value in most. */
+/* Integers take the dtype of a half-precision result before the op; a number of rank 0 keeps its float32 value in
+ * most. */
 static int rounded_to(const graft_tensor *x, int y, bool numbers_too)
 {
 	bool half = y == GRAFT_DTYPE_f16 || y == GRAFT_DTYPE_bf16;
@@ -273,7 +276,8 @@ KERNEL(bitwise_xor, 2, 2)
 int cpu_bitwise_not(const graft_launch *l)
 {
 	int status = launch_check(l, 1, 1, 1, 0);
-	return status ? status : elementwise(l, l->in, l->out[0].dtype == GRAFT_DTYPE_bool ? &not_steps : &bitwise_not_steps, 1, 2);
+	bool truth = !status && l->out[0].dtype == GRAFT_DTYPE_bool;
+	return status ? status : elementwise(l, l->in, truth ? &not_steps : &bitwise_not_steps, 1, 2);
 }
 
 int cpu_gelu(const graft_launch *l)
@@ -293,7 +297,8 @@ int cpu_clamp(const graft_launch *l)
 		return elementwise(l, l->in, &clamp_steps, 3, 4);
 	if (!min && !max)
 		return launch_fail(l, GRAFT_E_USAGE, "clamp: neither min nor max is given");
-	return elementwise(l, (const graft_tensor[]){ l->in[0], min ? *min : *max }, min ? &maximum_steps : &minimum_steps, 2, 2);
+	return elementwise(l, (const graft_tensor[]){ l->in[0], min ? *min : *max },
+	                   min ? &maximum_steps : &minimum_steps, 2, 2);
 }
 
 typedef struct Zero { int dtype; int64_t at; bool found; } Zero;
@@ -324,13 +329,15 @@ static int whole_divide(const graft_launch *l, const char *name, const Steps *st
 		walk_range(&w, 0, w.size, RUN, find_zero, &z);
 	char place[PLACE_ROOM];
 	if (z.found)
-		return launch_fail(l, GRAFT_E_DATA, "%s: b[%s] is 0, and integers have no quotient by 0", name, place_text(place, b, z.at));
+		return launch_fail(l, GRAFT_E_DATA, "%s: b[%s] is 0, and integers have no quotient by 0", name,
+		                   place_text(place, b, z.at));
 	return elementwise(l, l->in, steps, 2, 20);
 }
 
 int cpu_floor_divide(const graft_launch *l) { return whole_divide(l, "floor_divide", &floor_divide_steps); }
 
-/* torch rounds a half-precision quotient to its dtype, then to a whole number, unless it divides by a number of rank 0. */
+/* torch rounds a half-precision quotient to its dtype, then to a whole number, unless it divides by a number of rank
+ * 0. */
 int cpu_trunc_divide(const graft_launch *l)
 {
 	bool half = l->n_in == 2 && l->n_out == 1 && l->in[1].rank > 0 &&

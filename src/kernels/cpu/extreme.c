@@ -1,4 +1,5 @@
-/* extreme.c - what one pass over the elements finds without a sum: the greatest, the least, where it is, whether any or all are not 0. */
+/* extreme.c - what one pass over the elements finds without a sum: the greatest, the least, where it is, whether any
+ * or all are not 0. */
 #include "kernel.h"
 
 typedef enum Seek { GREATEST, LEAST, WHERE, ANY, ALL } Seek;
@@ -55,7 +56,8 @@ EXTREME(i64, int64_t, BEATS_INT)
 
 static int extreme(const graft_launch *l, Seek seek)
 {
-	static const walk_fn fns[] = { [CLASS_F32] = extreme_f32, [CLASS_F64] = extreme_f64, [CLASS_I64] = extreme_i64 };
+	static const walk_fn fns[] = { [CLASS_F32] = extreme_f32, [CLASS_F64] = extreme_f64,
+	                              [CLASS_I64] = extreme_i64 };
 	int status = launch_check(l, 1, 1, 1, 2);
 	if (status)
 		return status;

@@ -36,8 +36,10 @@ static void find_stray(void *arg, char *const *at, const int64_t *stride, int64_
 static int refuse_stray(const graft_launch *l, const Stray *s)
 {
 	char place[PLACE_ROOM];
-	return launch_fail(l, GRAFT_E_DATA, "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 to %lld",
-	                   place_text(place, s->g->ids, s->at), (long long)s->id, (long long)s->g->rows, (long long)s->g->rows - 1);
+	return launch_fail(l, GRAFT_E_DATA, "embedding: ids[%s] is %lld, but the table has %lld rows; an index is 0 "
+	                   "to %lld",
+	                   place_text(place, s->g->ids, s->at), (long long)s->id, (long long)s->g->rows,
+	                   (long long)s->g->rows - 1);
 }
 
 int cpu_embedding(const graft_launch *l)

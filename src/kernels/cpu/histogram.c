@@ -55,7 +55,8 @@ int cpu_histc(const graft_launch *l)
 	Histogram h = { .x = l->in, .min = INFINITY, .max = -INFINITY, .bins = l->attr[0].i };
 	Walk w;
 	if (h.bins < 1 || l->out[0].rank != 1 || l->out[0].shape[0] != h.bins)
-		return launch_fail(l, GRAFT_E_USAGE, "histc: the result must have one axis of %lld bins", (long long)h.bins);
+		return launch_fail(l, GRAFT_E_USAGE, "histc: the result must have one axis of %lld bins",
+		                   (long long)h.bins);
 	walk_begin(&w, h.x);
 	walk_join(&w);
 	bool open = l->attr[1].f == l->attr[2].f && w.size > 0;
@@ -64,7 +65,8 @@ int cpu_histc(const graft_launch *l)
 	else
 		h.min = rounded(&h, l->attr[1].f), h.max = rounded(&h, l->attr[2].f);
 	if (h.strange)
-		return launch_fail(l, GRAFT_E_DATA, "histc: x has elements that are not finite, so there is no range of it: give min and max");
+		return launch_fail(l, GRAFT_E_DATA, "histc: x has elements that are not finite, so there is no range "
+		                   "of it: give min and max");
 	if (h.min == h.max)
 		h.min -= 1, h.max += 1;
 	h.count = scratch(l, h.bins, sizeof *h.count);

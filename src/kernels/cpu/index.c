@@ -1,11 +1,13 @@
-/* index.c - elements chosen by index (gather, index, index_select) and put in place by index (scatter, index_put, index_add).
+/* index.c - elements chosen by index (gather, index, index_select) and put by index (scatter, index_put, index_add).
  *
- * All indices are checked first, then turned into distances within x: one for each tuple of indices. From there on every op is
- * a walk over three tensors, elements here, elements there, and distances.
+ * All indices are checked first, then turned into distances within x: one for each tuple of indices. From there on
+ * every op is a walk over three tensors, elements here, elements there, and distances.
  *
  *     take:  y[walk]                 = x[walk + distance]
- *     put:   y[walk + distance]  (+)= src[walk]           each thread takes all indices, in order, for elements of its own,
- *                                                         so that what comes last wins, and sums are the same run after run
+ *     put:   y[walk + distance]  (+)= src[walk]
+ *
+ * When putting, each thread takes all indices, in order, for elements of its own, so that what comes last wins, and
+ * sums are the same run after run.
  */
 #include "kernel.h"
 #include <stdio.h>
@@ -53,7 +55,8 @@ static int refuse_stray(const graft_launch *l, const Choice *c)
 	if (c->size == 0)
 		return launch_fail(l, GRAFT_E_DATA, "%s: %s at [%s] is %lld, but axis %lld of x is empty", c->op, name,
 		                   place_text(place, c->ids, c->at), (long long)c->id, (long long)c->axis);
-	return launch_fail(l, GRAFT_E_DATA, "%s: %s at [%s] is %lld, but axis %lld of x holds %lld; an index is %lld to %lld", c->op, name,
+	return launch_fail(l, GRAFT_E_DATA, "%s: %s at [%s] is %lld, but axis %lld of x holds %lld; an index is %lld "
+	                   "to %lld", c->op, name,
 	                   place_text(place, c->ids, c->at), (long long)c->id, (long long)c->axis, (long long)c->size,
 	                   c->wraps ? (long long)-c->size : 0LL, (long long)c->size - 1);
 }
@@ -78,7 +81,8 @@ static int distances_add(const graft_launch *l, Distances *d, Choice *c)
 {
 	Walk w;
 	if (c->ids->dtype != GRAFT_DTYPE_i32 && c->ids->dtype != GRAFT_DTYPE_i64)
-		return launch_fail(l, GRAFT_E_USAGE, "%s: ids must be i32 or i64, not %s", c->op, graft_dtype_name((graft_dtype)c->ids->dtype));
+		return launch_fail(l, GRAFT_E_USAGE, "%s: ids must be i32 or i64, not %s", c->op,
+		                   dtype_text(c->ids));
 	walk_begin(&w, c->ids);
 	walk_join(&w);
 	walk_range(&w, 0, w.size, RUN, find_stray, c);
@@ -126,7 +130,7 @@ static void take_run(void *arg, char *const *at, const int64_t *stride, int64_t 
 		return;
 	}
 	for (int64_t i = 0; i < n; i++)
-		memcpy(at[0] + i * stride[0] * item, at[1] + (i * stride[1] + distance[i * stride[2]]) * item, (size_t)item);
+		copy_item(at[0] + i * stride[0] * item, at[1] + (i * stride[1] + distance[i * stride[2]]) * item, item);
 }
 
 static int take(const graft_launch *l, Take *t)
@@ -147,17 +151,20 @@ int cpu_gather(const graft_launch *l)
 	graft_tensor x = as_line(l->in, room[0]), ids = as_line(l->in + 1, room[1]), y = as_line(l->out, room[2]);
 	axis = l->attr[0].i;
 	if (axis < 0 || axis >= x.rank || ids.rank != x.rank || !same_shape(&ids, &y) || x.dtype != y.dtype)
-		return launch_fail(l, GRAFT_E_USAGE, "gather: x, ids and the result do not fit together along axis %lld", (long long)axis);
+		return launch_fail(l, GRAFT_E_USAGE, "gather: x, ids and the result do not fit together along axis "
+		                   "%lld", (long long)axis);
 	for (int32_t i = 0; i < x.rank; i++)
 		if (i != axis && ids.shape[i] > x.shape[i])
-			return launch_fail(l, GRAFT_E_USAGE, "gather: ids have more elements than x along axis %d", (int)i);
+			return launch_fail(l, GRAFT_E_USAGE, "gather: ids have more elements than x along axis %d",
+			                   (int)i);
 	Choice c = { "gather", &ids, -1, axis, x.shape[axis], x.stride[axis], .wraps = false };
 	status = distances_of(l, &d, &c);
 	if (status)
 		return status;
 	take_begin(&t, &y, &x, &d);
 	for (int32_t i = 0; i < x.rank; i++)
-		walk_axis(&t.walk, y.shape[i], (const int64_t[]){ y.stride[i], i == axis ? 0 : x.stride[i], d.stride[i] });
+		walk_axis(&t.walk, y.shape[i], (const int64_t[]){ y.stride[i], i == axis ? 0 : x.stride[i],
+		                                                 d.stride[i] });
 	return take(l, &t);
 }
 
@@ -171,8 +178,10 @@ int cpu_index_select(const graft_launch *l)
 		return status;
 	graft_tensor x = as_line(l->in, room[0]), ids = as_line(l->in + 1, room[1]), y = as_line(l->out, room[2]);
 	axis = l->attr[0].i;
-	if (axis < 0 || axis >= x.rank || ids.rank != 1 || y.rank != x.rank || y.shape[axis] != ids.shape[0] || x.dtype != y.dtype)
-		return launch_fail(l, GRAFT_E_USAGE, "index_select: x, ids and the result do not fit together along axis %lld",
+	if (axis < 0 || axis >= x.rank || ids.rank != 1 || y.rank != x.rank || y.shape[axis] != ids.shape[0] ||
+	    x.dtype != y.dtype)
+		return launch_fail(l, GRAFT_E_USAGE, "index_select: x, ids and the result do not fit together along "
+		                   "axis %lld",
 		                   (long long)axis);
 	Choice c = { "index_select", &ids, -1, axis, x.shape[axis], x.stride[axis], .wraps = false };
 	status = distances_of(l, &d, &c);
@@ -180,7 +189,8 @@ int cpu_index_select(const graft_launch *l)
 		return status;
 	take_begin(&t, &y, &x, &d);
 	for (int32_t i = 0; i < x.rank; i++)
-		walk_axis(&t.walk, y.shape[i], (const int64_t[]){ y.stride[i], i == axis ? 0 : x.stride[i], i == axis });
+		walk_axis(&t.walk, y.shape[i], (const int64_t[]){ y.stride[i], i == axis ? 0 : x.stride[i],
+		                                                 i == axis });
 	return take(l, &t);
 }
 
@@ -195,7 +205,8 @@ typedef struct Put {
 
 static void put_begin(Put *p, const Distances *d)
 {
-	graft_tensor y = tensor_front(p->y, p->y->rank), src = tensor_front(p->src, p->src->rank), at = tensor_front(&d->t, d->t.rank);
+	graft_tensor y = tensor_front(p->y, p->y->rank), src = tensor_front(p->src, p->src->rank);
+	graft_tensor at = tensor_front(&d->t, d->t.rank);
 	walk_begin(&p->kept, &y);
 	walk_add(&p->kept, &src);
 	walk_add(&p->kept, &at);
@@ -206,7 +217,8 @@ static void put_begin(Put *p, const Distances *d)
 #define ADD(a, b) ((a) + (b))
 #define ADD_WRAP(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
 #define ADD_RUN(class, type, PLUS)                                                                                     \
-	static void add_##class(const Put *p, char *y, int64_t y_stride, const char *src, int64_t src_stride, int64_t n) \
+	static void add_##class(const Put *p, char *y, int64_t y_stride, const char *src, int64_t src_stride,          \
+	                        int64_t n)                                                                             \
 	{                                                                                                              \
 		type sum[RUN], more[RUN];                                                                              \
 		load_##class(sum, p->y->dtype, y, y_stride, n);                                                        \
@@ -246,7 +258,8 @@ static void put_serial(void *arg, char *const *at, const int64_t *stride, int64_
 		if (s[2] == 0)
 			put_elements(p, piece->y + *distance * item[0], s[0], src, s[1], piece->n);
 		for (int64_t k = 0; s[2] != 0 && k < piece->n; k++)
-			put_elements(p, piece->y + (k * s[0] + distance[k * s[2]]) * item[0], 1, src + k * s[1] * item[1], 1, 1);
+			put_elements(p, piece->y + (k * s[0] + distance[k * s[2]]) * item[0], 1,
+			             src + k * s[1] * item[1], 1, 1);
 	}
 }
 
@@ -277,11 +290,14 @@ int cpu_scatter(const graft_launch *l)
 		return status;
 	graft_tensor ids = as_line(l->in + 1, room[1]), src = l->in[2], y = as_line(l->out, room[2]);
 	axis = l->attr[0].i;
-	if (axis < 0 || axis >= y.rank || ids.rank != y.rank || !same_shape(l->in, l->out) || (src.rank > 0 && src.rank != y.rank))
-		return launch_fail(l, GRAFT_E_USAGE, "scatter: x, ids and src do not fit together along axis %lld", (long long)axis);
+	if (axis < 0 || axis >= y.rank || ids.rank != y.rank || !same_shape(l->in, l->out) ||
+	    (src.rank > 0 && src.rank != y.rank))
+		return launch_fail(l, GRAFT_E_USAGE, "scatter: x, ids and src do not fit together along axis %lld",
+		                   (long long)axis);
 	for (int32_t i = 0; i < y.rank; i++)
 		if ((i != axis && ids.shape[i] > y.shape[i]) || (src.rank > 0 && ids.shape[i] > src.shape[i]))
-			return launch_fail(l, GRAFT_E_USAGE, "scatter: ids have more elements than x or src along axis %d", (int)i);
+			return launch_fail(l, GRAFT_E_USAGE,
+			                   "scatter: ids have more elements than x or src along axis %d", (int)i);
 	Choice c = { "scatter", &ids, -1, axis, y.shape[axis], y.stride[axis], .wraps = false };
 	Put p = { .y = &y, .src = &src };
 	status = distances_of(l, &d, &c);
@@ -309,8 +325,10 @@ int cpu_index_add(const graft_launch *l)
 		return status;
 	graft_tensor ids = as_line(l->in + 1, room[1]), src = as_line(l->in + 2, room[0]), y = as_line(l->out, room[2]);
 	axis = l->attr[0].i;
-	if (axis < 0 || axis >= y.rank || ids.rank != 1 || src.rank != y.rank || !same_shape(l->in, l->out) || src.shape[axis] != ids.shape[0])
-		return launch_fail(l, GRAFT_E_USAGE, "index_add: x, ids and src do not fit together along axis %lld", (long long)axis);
+	if (axis < 0 || axis >= y.rank || ids.rank != 1 || src.rank != y.rank || !same_shape(l->in, l->out) ||
+	    src.shape[axis] != ids.shape[0])
+		return launch_fail(l, GRAFT_E_USAGE, "index_add: x, ids and src do not fit together along axis %lld",
+		                   (long long)axis);
 	Choice c = { "index_add", &ids, -1, axis, y.shape[axis], y.stride[axis], .wraps = false };
 	Put p = { .y = &y, .src = &src, .accumulate = true };
 	status = distances_of(l, &d, &c);
@@ -322,7 +340,8 @@ int cpu_index_add(const graft_launch *l)
 	walk_axis(&p.serial, ids.shape[0], (const int64_t[]){ src.stride[axis], 1 });
 	for (int32_t i = 0; i < y.rank; i++) {
 		if (i != axis && src.shape[i] != y.shape[i])
-			return launch_fail(l, GRAFT_E_USAGE, "index_add: src does not have the size of x along axis %d", (int)i);
+			return launch_fail(l, GRAFT_E_USAGE,
+			                   "index_add: src does not have the size of x along axis %d", (int)i);
 		if (i != axis)
 			walk_axis(&p.kept, y.shape[i], (const int64_t[]){ y.stride[i], src.stride[i], 0 });
 	}
@@ -331,13 +350,14 @@ int cpu_index_add(const graft_launch *l)
 
 /* ---- tuples of indices ------------------------------------------------------------------------------------- */
 
-/* x[ids...], the ids being the operands from `first` on: the axes of the result, in order, are those of the distances and those of x that
- * no ids choose from. */
+/* x[ids...], the ids being the operands from `first` on: the axes of the result, in order, are those of the distances
+ * and those of x that no ids choose from. */
 typedef struct Tuple {
 	int first;
 	Distances d;
 	int32_t rank;
-	struct { int64_t size; int32_t x, ids; } axis[2 * GRAFT_MAX_RANK];   /* which axis of x or of the distances; the other is -1 */
+	/* which axis of x or of the distances; the other is -1 */
+	struct { int64_t size; int32_t x, ids; } axis[2 * GRAFT_MAX_RANK];
 } Tuple;
 
 static bool broadcast_ids(const graft_launch *l, Tuple *t)
@@ -386,7 +406,8 @@ static int tuple_begin(const graft_launch *l, const char *op, const graft_tensor
 {
 	t->first = first;
 	if (l->n_in - first < 1 || l->n_in - first > x->rank || !broadcast_ids(l, t))
-		return launch_fail(l, GRAFT_E_USAGE, "%s: there are %d ids for %d axes, or they do not broadcast", op, (int)l->n_in - first,
+		return launch_fail(l, GRAFT_E_USAGE, "%s: there are %d ids for %d axes, or they do not broadcast", op,
+		                   (int)l->n_in - first,
 		                   (int)x->rank);
 	int status = distances_begin(l, &t->d);
 	for (int32_t i = 0; i < l->n_in - first && !status; i++) {
@@ -408,14 +429,17 @@ int cpu_index(const graft_launch *l)
 	if (status)
 		return status;
 	if (t.rank != y->rank || x->dtype != y->dtype)
-		return launch_fail(l, GRAFT_E_USAGE, "index: the result has rank %d, not %d, or another dtype", (int)y->rank, (int)t.rank);
+		return launch_fail(l, GRAFT_E_USAGE, "index: the result has rank %d, not %d, or another dtype",
+		                   (int)y->rank, (int)t.rank);
 	take_begin(&take_all, y, x, &t.d);
 	for (int32_t i = 0; i < t.rank; i++) {
 		int32_t a = t.axis[i].x, b = t.axis[i].ids;
 		if (t.axis[i].size != y->shape[i])
-			return launch_fail(l, GRAFT_E_USAGE, "index: the result has %lld elements along axis %d, not %lld",
+			return launch_fail(l, GRAFT_E_USAGE,
+			                   "index: the result has %lld elements along axis %d, not %lld",
 			                   (long long)y->shape[i], (int)i, (long long)t.axis[i].size);
-		walk_axis(&take_all.walk, y->shape[i], (const int64_t[]){ y->stride[i], a < 0 ? 0 : x->stride[a], b < 0 ? 0 : t.d.stride[b] });
+		walk_axis(&take_all.walk, y->shape[i],
+		          (const int64_t[]){ y->stride[i], a < 0 ? 0 : x->stride[a], b < 0 ? 0 : t.d.stride[b] });
 	}
 	return take(l, &take_all);
 }
@@ -440,7 +464,8 @@ int cpu_index_put(const graft_launch *l)
 		int32_t a = t.axis[i].x, b = t.axis[i].ids;
 		int64_t size = i < lead ? 1 : values->shape[i - lead], step = size == 1 ? 0 : values->stride[i - lead];
 		if (lead < 0 || (size != 1 && size != t.axis[i].size))
-			return launch_fail(l, GRAFT_E_USAGE, "index_put: the values do not broadcast along axis %d", (int)i);
+			return launch_fail(l, GRAFT_E_USAGE, "index_put: the values do not broadcast along axis %d",
+			                   (int)i);
 		if (a < 0)
 			walk_axis(&p.serial, t.axis[i].size, (const int64_t[]){ step, t.d.stride[b] });
 		else

@@ -33,7 +33,8 @@ int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n
 		                   sizeof *l, (unsigned)l->struct_size);
 	if (l->n_in < in_min || l->n_in > in_max || l->n_out != n_out || l->n_attr < n_attr)
 		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; "
-		                   "it was given %d, %d, %d", in_min, in_max, n_out, n_attr, l->n_in, l->n_out, l->n_attr);
+		                   "it was given %d, %d, %d", in_min, in_max, n_out, n_attr, l->n_in, l->n_out,
+		                   l->n_attr);
 	for (int i = 0; i < l->n_in && !status; i++)
 		if (i < in_min || operand(l, i))
 			status = tensor_check(l, "operand", i, &l->in[i]);
@@ -148,7 +149,8 @@ bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis)
 	walk_begin(&lines->walk, &start);
 	for (int k = 0; k < n; k++) {
 		start = tensor_front(t[k], t[k]->rank);
-		if (t[k]->rank != t[0]->rank || axis < 0 || axis >= t[k]->rank || (k && !walk_add(&lines->walk, &start)))
+		if (t[k]->rank != t[0]->rank || axis < 0 || axis >= t[k]->rank ||
+		    (k && !walk_add(&lines->walk, &start)))
 			return false;
 		lines->size[k] = t[k]->shape[axis];
 		lines->step[k] = t[k]->stride[axis];

@@ -25,6 +25,17 @@ static inline const graft_tensor *operand(const graft_launch *l, int i)
 static inline int64_t item_size(const graft_tensor *t) { return (int64_t)graft_dtype_size((graft_dtype)t->dtype); }
 static inline const char *dtype_text(const graft_tensor *t) { return graft_dtype_name((graft_dtype)t->dtype); }
 int64_t tensor_size(const graft_tensor *t);   /* elements */
+
+/* One element of a size that dtypes have. */
+static inline void copy_item(char *to, const char *from, int64_t item)
+{
+	switch (item) {
+	case 1: *to = *from; break;
+	case 2: memcpy(to, from, 2); break;
+	case 4: memcpy(to, from, 4); break;
+	default: memcpy(to, from, 8); break;
+	}
+}
 bool same_shape(const graft_tensor *a, const graft_tensor *b);
 bool tensor_dense(const graft_tensor *t);     /* row-major without gaps */
 
@@ -80,7 +91,8 @@ void walk_parallel(const graft_launch *l, const Walk *w, int64_t most, int64_t c
 
 /* Lines along an axis of tensors that have one shape but for that axis: the walk goes over their starts. */
 typedef struct Lines { Walk walk; int64_t size[WALK_TENSORS], step[WALK_TENSORS]; } Lines;
-bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis);     /* false: shapes differ, or no such axis */
+/* False when shapes differ, or there is no such axis. */
+bool lines_of(Lines *lines, const graft_tensor *const *t, int n, int64_t axis);
 
 /* Pieces of [0, n) on several threads where that is worth it. */
 void run_parallel(const graft_launch *l, int64_t n, int64_t cost, void (*body)(void *, int64_t, int64_t), void *arg);
@@ -105,9 +117,10 @@ double max_run_f64(const double *v, int64_t n);
 float exp_run_f32(float *v, float max, int64_t n);
 double exp_run_f64(double *v, double max, int64_t n);
 
-/* What is kept of x and what goes into each element of it: kept walks over y and x, gone over x from its first element on. False when the
- * list names an axis that is not there, or y does not have the shape of what is kept (reduce.c). */
-bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes, bool keepdim);
+/* What is kept of x and what goes into each element of it: kept walks over y and x, gone over x from its first element
+ * on. False when the list names an axis that is not there, or y has not the shape of what is kept (reduce.c). */
+bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes,
+                  bool keepdim);
 
 /* y = x, converted and broadcast (copy.c). */
 int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x);

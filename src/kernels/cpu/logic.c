@@ -1,7 +1,8 @@
 /* logic.c - comparisons and truth values, which give bools, and where, which chooses by them.
  *
- * Two operands are compared in the dtype that they have in common, as torch has it: 0.1 is the bf16 nearest to it beside a bf16
- * tensor, and -1 is 255 beside u8. A rank 0 f64 beside another dtype is taken for a literal, which is weaker than any tensor.
+ * Two operands are compared in the dtype that they have in common, as torch has it: 0.1 is the bf16 nearest to it
+ * beside a bf16 tensor, and -1 is 255 beside u8. An f64 of rank 0 beside another dtype is taken for a literal, which is
+ * weaker than any tensor.
  */
 #include "../../ir/graph.h"
 #include "kernel.h"
@@ -51,7 +52,8 @@ static graft_dtype common_dtype(const graft_tensor *a, const graft_tensor *b)
 
 /* A run in the class of the common dtype, having passed through that dtype. */
 #define FETCH(class, type)                                                                                             \
-	static const type *fetch_as_##class(const Compare *c, int i, type *room, const char *at, int64_t stride, int64_t n) \
+	static const type *fetch_as_##class(const Compare *c, int i, type *room, const char *at, int64_t stride,       \
+	                                    int64_t n)                                                                 \
 	{                                                                                                              \
 		char narrow[8 * RUN];                                                                                  \
 		if (c->in[i] == c->common)                                                                             \
@@ -75,7 +77,8 @@ FETCH(i64, int64_t)
 
 static int compare(const graft_launch *l, const graft_tensor *b, const Tests *tests)
 {
-	static const walk_fn runs[] = { [CLASS_F32] = compare_f32, [CLASS_F64] = compare_f64, [CLASS_I64] = compare_i64 };
+	static const walk_fn runs[] = { [CLASS_F32] = compare_f32, [CLASS_F64] = compare_f64,
+	                               [CLASS_I64] = compare_i64 };
 	const graft_tensor *a = l->in;
 	Compare c = { tests, { a->dtype, b->dtype }, (int)common_dtype(a, b), l->out[0].dtype };
 	Walk w;
@@ -110,16 +113,37 @@ int cpu_logical_not(const graft_launch *l)
 
 typedef struct Where { int y, a, b, cond; } Where;
 
+/* Without a branch in the loop: a condition follows no pattern. */
+#define CHOOSE(bits)                                                                                                   \
+	VECTOR static void choose_##bits(char *to, int64_t stride, const int64_t *cond, const void *a, const void *b,  \
+	                                 int64_t n)                                                                    \
+	{                                                                                                              \
+		const uint##bits##_t *pa = a, *pb = b;                                                                 \
+		for (int64_t i = 0; i < n; i++) {                                                                      \
+			uint##bits##_t mask = (uint##bits##_t)-(cond[i] != 0);                                         \
+			uint##bits##_t v = (uint##bits##_t)((pa[i] & mask) | (pb[i] & (uint##bits##_t)~mask));         \
+			memcpy(to + i * stride * (int64_t)sizeof v, &v, sizeof v);                                     \
+		}                                                                                                      \
+	}
+CHOOSE(8)
+CHOOSE(16)
+CHOOSE(32)
+CHOOSE(64)
+
 static void where_run(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
 	const Where *w = arg;
-	char a[8 * RUN], b[8 * RUN];
-	int64_t cond[RUN], item = (int64_t)graft_dtype_size((graft_dtype)w->y);
+	uint64_t a[RUN], b[RUN];              /* room for RUN elements of any dtype */
+	int64_t cond[RUN];
 	load_i64(cond, w->cond, at[1], stride[1], n);
 	convert(w->y, a, 1, w->a, at[2], stride[2], n);
 	convert(w->y, b, 1, w->b, at[3], stride[3], n);
-	for (int64_t i = 0; i < n; i++)
-		memcpy(at[0] + i * stride[0] * item, (cond[i] ? a : b) + i * item, (size_t)item);
+	switch (graft_dtype_size((graft_dtype)w->y)) {
+	case 1: choose_8(at[0], stride[0], cond, a, b, n); break;
+	case 2: choose_16(at[0], stride[0], cond, a, b, n); break;
+	case 4: choose_32(at[0], stride[0], cond, a, b, n); break;
+	default: choose_64(at[0], stride[0], cond, a, b, n); break;
+	}
 }
 
 int cpu_where(const graft_launch *l)

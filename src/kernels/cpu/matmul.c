@@ -335,7 +335,8 @@ static bool group_end(const graft_launch *l, int64_t g, int64_t begin, int64_t *
 	load_i64(end, offs->dtype, (const char *)offs->data + g * offs->stride[0] * item_size(offs), 1, 1);
 	if (*end >= begin && *end <= l->in[0].shape[0])
 		return true;
-	launch_fail(l, GRAFT_E_DATA, "grouped_matmul: offs[%lld] is %lld, but the group before ends at %lld and axis 0 of a holds %lld; ends rise "
+	launch_fail(l, GRAFT_E_DATA, "grouped_matmul: offs[%lld] is %lld, but the group before ends at %lld and axis "
+	            "0 of a holds %lld; ends rise "
 	            "and stay within a", (long long)g, (long long)*end, (long long)begin, (long long)l->in[0].shape[0]);
 	return false;
 }
@@ -365,9 +366,11 @@ int cpu_grouped_matmul(const graft_launch *l)
 	float *room;
 	if (status)
 		return status;
-	if (a->rank != 2 || b->rank != 3 || offs->rank != 1 || y->rank != 2 || !dtype_integer(offs->dtype) || b->shape[0] != offs->shape[0] ||
+	if (a->rank != 2 || b->rank != 3 || offs->rank != 1 || y->rank != 2 || !dtype_integer(offs->dtype) ||
+	    b->shape[0] != offs->shape[0] ||
 	    b->shape[1] != a->shape[1] || y->shape[0] != a->shape[0] || y->shape[1] != b->shape[2])
-		return launch_fail(l, GRAFT_E_USAGE, "grouped_matmul: a[m, k], b[g, k, n] and offs[g] do not give the result");
+		return launch_fail(l, GRAFT_E_USAGE, "grouped_matmul: a[m, k], b[g, k, n] and offs[g] do not give "
+		                   "the result");
 	status = group_room(l, &room);
 	for (int64_t g = 0; g < offs->shape[0] && !status; g++, begin = end) {
 		group_end(l, g, begin, &end);

@@ -36,7 +36,8 @@ static bool reduced_axes(const graft_attr *axes, int32_t rank, bool *gone)
 	return true;
 }
 
-bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes, bool keepdim)
+bool reduce_walks(Walk *kept, Walk *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes,
+                  bool keepdim)
 {
 	graft_tensor none = { .rank = 0 };
 	bool goes[GRAFT_MAX_RANK];

@@ -1,4 +1,5 @@
 /* sort.c - sort and topk: a merge sort of each line, by keys whose order as unsigned numbers is that of the elements.
+ * A few out of many are picked in one pass.
  *
  * Equal elements stay in order, also when the order is descending; 0.0 and -0.0 are equal, and NaN is the greatest.
  */
@@ -14,7 +15,7 @@ typedef struct Sort {
 	Entry *room;                          /* slots x 2 x the length of a line */
 } Sort;
 
-enum { MOST_SLOTS = 32, INSERTED = 8 };       /* runs that are sorted by insertion */
+enum { MOST_SLOTS = 32, INSERTED = 8, FEW = 32 };   /* INSERTED: runs that are sorted by insertion */
 
 static uint64_t key_of_float(double v)
 {
@@ -40,7 +41,8 @@ static void load_entries(const Sort *s, Entry *e, const char *x)
 		else
 			load_f64(f, s->x, from, l->step[2], n);
 		for (int64_t k = 0; k < n; k++) {
-			uint64_t key = class_of(s->x) == CLASS_I64 ? (uint64_t)v[k] ^ (uint64_t)1 << 63 : key_of_float(f[k]);
+			bool whole = class_of(s->x) == CLASS_I64;
+			uint64_t key = whole ? (uint64_t)v[k] ^ (uint64_t)1 << 63 : key_of_float(f[k]);
 			e[i + k] = (Entry){ key ^ flip, i + k };
 		}
 	}
@@ -85,6 +87,27 @@ static Entry *merge_sort(Entry *e, Entry *spare, int64_t n)
 	return e;
 }
 
+/* The first k of what sorting e would give, in `best`. */
+static Entry *pick(Entry *best, int64_t k, const Entry *e, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		int64_t at = i < k ? i : k - 1;
+		if (i >= k && best[at].key <= e[i].key)
+			continue;
+		for (; at > 0 && best[at - 1].key > e[i].key; at--)
+			best[at] = best[at - 1];
+		best[at] = e[i];
+	}
+	return best;
+}
+
+static const Entry *order(const Sort *s, Entry *e)
+{
+	int64_t n = s->lines.size[2], k = s->lines.size[0];
+	Entry *spare = e + n;
+	return k <= FEW && k <= n / 4 ? pick(spare, k, e, n) : merge_sort(e, spare, n);
+}
+
 typedef struct Slot { const Sort *s; Entry *room; } Slot;
 
 static void sort_lines(void *arg, char *const *at, const int64_t *stride, int64_t n)
@@ -97,9 +120,9 @@ static void sort_lines(void *arg, char *const *at, const int64_t *stride, int64_
 		char *values = at[0] + i * stride[0] * item[0], *ids = at[1] + i * stride[1] * item[1];
 		const char *x = at[2] + i * stride[2] * item[2];
 		load_entries(s, slot->room, x);
-		const Entry *e = merge_sort(slot->room, slot->room + l->size[2], l->size[2]);
+		const Entry *e = order(s, slot->room);
 		for (int64_t k = 0; k < l->size[0]; k++) {
-			memcpy(values + k * l->step[0] * item[0], x + e[k].at * l->step[2] * item[2], (size_t)item[0]);
+			copy_item(values + k * l->step[0] * item[0], x + e[k].at * l->step[2] * item[2], item[0]);
 			store_i64(s->ids, ids + k * l->step[1] * item[1], 1, &e[k].at, 1);
 		}
 	}
@@ -120,10 +143,13 @@ static int sort(const graft_launch *l, int64_t axis, bool descending)
 {
 	int64_t room[3][2], entries;
 	Sort s = { .x = l->in[0].dtype, .ids = l->out[1].dtype, .descending = descending };
-	graft_tensor values = as_line(&l->out[0], room[0]), ids = as_line(&l->out[1], room[1]), x = as_line(&l->in[0], room[2]);
-	bool fits = lines_of(&s.lines, (const graft_tensor *const[]){ &values, &ids, &x }, 3, axis) && values.dtype == x.dtype;
+	graft_tensor values = as_line(&l->out[0], room[0]), ids = as_line(&l->out[1], room[1]);
+	graft_tensor x = as_line(&l->in[0], room[2]);
+	bool fits = lines_of(&s.lines, (const graft_tensor *const[]){ &values, &ids, &x }, 3, axis) &&
+	        values.dtype == x.dtype;
 	if (!fits || s.lines.size[0] != s.lines.size[1] || s.lines.size[0] > s.lines.size[2])
-		return launch_fail(l, GRAFT_E_USAGE, "there is no axis %lld, or the results do not fit the operand", (long long)axis);
+		return launch_fail(l, GRAFT_E_USAGE, "there is no axis %lld, or the results do not fit the operand",
+		                   (long long)axis);
 	if (s.lines.walk.size == 0 || s.lines.size[0] == 0)
 		return 0;
 	s.slots = s.lines.walk.size < MOST_SLOTS ? s.lines.walk.size : MOST_SLOTS;

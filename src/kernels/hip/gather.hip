@@ -12,31 +12,32 @@ struct Gather {
 	int32_t ids_dtype;
 };
 
-/* The place in the table of element i of y; -1 when the table has none. at[0]: its place in y. */
-DEVICE int64_t place(const Gather &g, int64_t i, int64_t *at)
+/* Does the table have element i of y? at: its place in y; from: in the table. */
+DEVICE bool find(const Gather &g, int64_t i, int64_t *at, int64_t *from)
 {
 	walk_at<2>(g.y, i, at);
 	int64_t id = load<int64_t>(g.ids_dtype, g.y.base[1], at[1]);
-	return id < 0 || id >= g.rows ? -1 : id * g.row + i % g.width * g.step;
+	*from = static_cast<int64_t>(static_cast<uint64_t>(id) * static_cast<uint64_t>(g.row)) + i % g.width * g.step;
+	return id >= 0 && id < g.rows;
 }
 
 template <class Piece> KERNEL gather_pieces(Gather g)
 {
-	int64_t i = thread_index(), at[2];
+	int64_t i = thread_index(), at[2], from;
 	if (i >= g.y.size)
 		return;
-	int64_t from = place(g, i, at);
-	reinterpret_cast<Piece *>(g.y.base[0])[at[0]] = from < 0 ? static_cast<Piece>(-1) : reinterpret_cast<const Piece *>(g.table)[from];
+	bool there = find(g, i, at, &from);
+	reinterpret_cast<Piece *>(g.y.base[0])[at[0]] = there ? reinterpret_cast<const Piece *>(g.table)[from] : static_cast<Piece>(-1);
 }
 
 KERNEL gather_chunks(Gather g)
 {
-	int64_t i = thread_index(), at[2];
+	int64_t i = thread_index(), at[2], from;
 	if (i >= g.y.size)
 		return;
-	int64_t from = place(g, i, at);
 	const Chunk none = {{~0u, ~0u, ~0u, ~0u}};
-	store_chunk(g.y.base[0] + at[0] * g.y.item[0], from < 0 ? none : load_chunk(g.table + from * 16));
+	bool there = find(g, i, at, &from);
+	store_chunk(g.y.base[0] + at[0] * g.y.item[0], there ? load_chunk(g.table + from * 16) : none);
 }
 
 static bool pack(Gather *g)

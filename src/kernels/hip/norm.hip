@@ -30,7 +30,7 @@ struct Norm {
 
 struct Norms { Norm norm[2]; int64_t blocks; };       /* blocks of the first */
 
-/* Chunk c of a row: elements that the row does not have are 0. */
+/* Chunk c of a row: elements that the row does not have are 0. Packed, the row has it whole. */
 template <class T, bool PACKED> DEVICE Chunk row_chunk(const char *row, int64_t c, int64_t n, int64_t step)
 {
 	enum { LANES = Packed<T>::LANES };
@@ -39,8 +39,11 @@ template <class T, bool PACKED> DEVICE Chunk row_chunk(const char *row, int64_t 
 	} else {
 		Chunk chunk = {};
 		UNROLL
-		for (int i = 0; i < LANES; i++)
-			Packed<T>::put(chunk, i, c * LANES + i < n ? to_float(element<T>(row, (c * LANES + i) * step)) : 0);
+		for (int i = 0; i < LANES; i++) {
+			int64_t at = c * LANES + i;
+			float v = to_float(element<T>(row, (at < n ? at : 0) * step));
+			Packed<T>::put(chunk, i, at < n ? v : 0);
+		}
 		return chunk;
 	}
 }
@@ -113,6 +116,9 @@ template <class T, int K, bool PACKED> DEVICE void norm_row(const Norm &p, int64
 	float r = row_factor<K>(p, sum, room);
 	UNROLL
 	for (uint32_t i = 0; i < K; i++)
+		stay_packed(&chunk[i]);
+	UNROLL
+	for (uint32_t i = 0; i < K; i++)
 		if (first + i * group < end)
 			put_chunk<T, PACKED>(p, y, first + i * group, chunk[i], r);
 }
@@ -151,9 +157,8 @@ template <class T> KERNEL norm_long(Norms two)
 	float sum[K] = {};
 	for (int64_t c = threadIdx.x; c < chunks; c += SLOTS)
 		UNROLL
-		for (uint32_t i = 0; i < K; i++)
-			if (c + i * BLOCK < chunks)
-				sum[i] = add_squares<T>(sum[i], row_chunk<T, false>(x, c + i * BLOCK, p.n, p.x_step));
+		for (int i = 0; i < K; i++)
+			sum[i] = add_squares<T>(sum[i], row_chunk<T, false>(x, c + i * BLOCK, p.n, p.x_step));
 	float r = row_factor<K>(p, sum, room);
 	for (int64_t c = threadIdx.x; c < chunks; c += BLOCK)
 		put_chunk<T, false>(p, y, c, row_chunk<T, false>(x, c, p.n, p.x_step), r);

@@ -72,7 +72,7 @@ static constexpr bool moves(const char *family, const char *name)
 
 static const graft_kernel kernels[] = {
 #define ROW(name, rounds)                                                                                                      \
-	{ #name, signature_##name.text, 1, dtypes_##name, rounds, GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST,             \
+	{ #name, signature_##name.text, 1, dtypes_##name, rounds, GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST | GRAFT_KERNEL_ANY_LAYOUT, \
 	  GRAFT_HIP_ARCHS, 0, 0, 0, hip_##name },
 #include "pack.def"
 #undef ROW

@@ -1,0 +1,538 @@
+/* ops.cpp - every other kernel of the pack against the reference kernel: shapes, strides, broadcasts, dtypes.
+ *
+ * What the two compute differs in the order of sums and in the last bits of functions; what is only moved must be the same.
+ */
+#include "hip.h"
+#include <cmath>
+#include <cstring>
+
+extern "C" {
+#define ROW(name, rounds) int cpu_##name(const graft_launch *l);
+#include "../../src/kernels/hip/pack.def"
+#undef ROW
+}
+
+static const std::vector<int> floats = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};
+static const std::vector<int> integers = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAFT_DTYPE_u8, GRAFT_DTYPE_bool};
+static const double EPS = 1.2e-7;
+
+/* Result of both, dense on the CPU and in `layout` on the device. */
+static void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout, const Attrs &attr,
+                         double ulps, double slack)
+{
+	Tensor want(dtype, shape), got(dtype, shape, layout);
+	std::string what = op;
+	for (const Tensor *t : in)
+		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
+	what += " -> " + got.text();
+	int status = run_cpu(cpu, in, {&want}, attr);
+	CHECK_IS(status, 0, what + ": the reference says " + hip_message());
+	CHECK_IS(run_hip(hip_kernel(op), in, {&got}, attr, what), 0, what + ": " + hip_message());
+	if (still_good())
+		check_close(got, want, ulps, slack, what);
+}
+
+#define COMPARE(op, ...) compare_into(#op, cpu_##op, __VA_ARGS__)
+
+static Layout any(Random &r) { return static_cast<Layout>(r.below(LAYOUTS)); }
+static Layout any_result(Random &r)
+{
+	static const Layout all[] = {DENSE, DENSE, GAPS, PERMUTED, NEGATIVE, ODD};
+	return all[r.below(6)];
+}
+
+static Shape any_shape(Random &r, int64_t rank, int64_t most)
+{
+	Shape s;
+	for (int64_t i = 0; i < rank; i++)
+		s.push_back(1 + r.below(most));
+	return s;
+}
+
+/* A shape that broadcasts to s. */
+static Shape part_of(Random &r, Shape s)
+{
+	s.erase(s.begin(), s.begin() + r.below(static_cast<int64_t>(s.size()) + 1));
+	for (int64_t &n : s)
+		n = r.below(3) ? n : 1;
+	return s;
+}
+
+/* ---- elementwise ---- */
+
+struct Elementwise { const char *op; graft_launch_fn cpu; int n_in; bool whole; double low, high, ulps; };
+
+/* whole: integers too; operands are drawn from low .. high; ulps of float32 that the functions may differ by */
+static const Elementwise elementwise[] = {
+	{"add", cpu_add, 2, true, -4, 4, 0},        {"sub", cpu_sub, 2, true, -4, 4, 0},     {"mul", cpu_mul, 2, true, -4, 4, 0},
+	{"neg", cpu_neg, 1, true, -4, 4, 0},        {"square", cpu_square, 1, true, -4, 4, 0}, {"div", cpu_div, 2, false, -4, 4, 0},
+	{"cos", cpu_cos, 1, false, -4, 4, 2},       {"sin", cpu_sin, 1, false, -4, 4, 2},    {"sqrt", cpu_sqrt, 1, false, 0, 4, 0},
+	{"reciprocal", cpu_reciprocal, 1, false, -4, 4, 0}, {"rsqrt", cpu_rsqrt, 1, false, 0, 4, 2},
+	{"sigmoid", cpu_sigmoid, 1, false, -8, 8, 4}, {"silu", cpu_silu, 1, false, -8, 8, 4}, {"pow", cpu_pow, 2, true, 0, 3, 16},
+};
+
+static void fill_between(Tensor &t, Random &r, double low, double high)
+{
+	for (int64_t i = 0, n = t.size(); i < n; i++) {
+		double v = low + (high - low) * static_cast<double>(r.below(1 << 20)) / (1 << 20);
+		t.put(i, floating(t.dtype) ? v : floor(v));
+	}
+}
+
+static void one_elementwise(Random &r, const Elementwise &e, int dtype, const Shape &shape, const Shape &second, bool literal)
+{
+	Tensor a(dtype, shape, any(r)), b(dtype, second, any(r));
+	if (literal)
+		b = Tensor(floating(dtype) ? static_cast<int>(GRAFT_DTYPE_f32) : static_cast<int>(GRAFT_DTYPE_i64), {});
+	fill_between(a, r, e.low, e.high), fill_between(b, r, e.low, e.high);
+	Tensors in = {&a};
+	if (e.n_in == 2)
+		in.push_back(&b);
+	double f32 = e.ulps * 2 * EPS;
+	compare_into(e.op, e.cpu, in, dtype, shape, any_result(r), {}, floating(dtype) && e.ulps > 0 ? 1 + (dtype == GRAFT_DTYPE_f32 ? e.ulps : 0) : 0,
+	             dtype == GRAFT_DTYPE_f32 ? f32 : 0);
+}
+
+TEST(elementwise_ops)
+{
+	Random r;
+	for (const Elementwise &e : elementwise) {
+		for (int dtype : floats)
+			for (int i = 0; i < 5; i++) {
+				Shape shape = any_shape(r, r.below(4), 9);
+				if (!shape.empty() && i % 2)
+					shape.back() = 8 * (1 + r.below(4));
+				one_elementwise(r, e, dtype, shape, i == 4 ? Shape{} : part_of(r, shape), i == 4);
+			}
+		for (int dtype : integers)
+			if (e.whole && (dtype != GRAFT_DTYPE_bool || e.n_in == 2))
+				one_elementwise(r, e, dtype, any_shape(r, 3, 5), any_shape(r, 1, 1), false);
+	}
+}
+
+/* The 16-byte path: dense, with a row and with a number broadcast; and the same one element off. */
+TEST(elementwise_packed)
+{
+	Random r;
+	for (int dtype : floats)
+		for (int layout : {DENSE, GAPS, ODD})
+			for (const Shape &second : {Shape{6, 64}, Shape{64}, Shape{6, 1}, Shape{}}) {
+				Tensor a(dtype, {6, 64}, static_cast<Layout>(layout), 8), b(dtype, second);
+				a.fill(r), b.fill(r);
+				COMPARE(mul, {&a, &b}, dtype, {6, 64}, DENSE, {}, 0, 0);
+			}
+}
+
+TEST(elementwise_mixed_dtypes)
+{
+	Random r;
+	for (int to : floats)
+		for (int from : {GRAFT_DTYPE_i64, GRAFT_DTYPE_bool, GRAFT_DTYPE_f16, GRAFT_DTYPE_f32}) {
+			Tensor a(to, {3, 8}), b(from, {8}), number(GRAFT_DTYPE_f64, {});
+			a.fill(r), b.fill(r), number.fill(1e-3);
+			COMPARE(add, {&a, &b}, to, {3, 8}, DENSE, {}, 0, 0);
+			COMPARE(add, {&a, &number}, to, {3, 8}, DENSE, {}, 0, 0);
+		}
+}
+
+/* Powers by one number have ways of their own; inf, NaN and -0.0 go through them. */
+TEST(elementwise_powers)
+{
+	for (int dtype : floats)
+		for (double power : {-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 0.0, 2.5}) {
+			Tensor a(dtype, {8}), b(GRAFT_DTYPE_f64, {});
+			const double values[] = {0.0, -0.0, 1, 4, INFINITY, -INFINITY, NAN, 0.25};
+			for (int64_t i = 0; i < 8; i++)
+				a.put(i, values[i]);
+			b.fill(power);
+			COMPARE(pow, {&a, &b}, dtype, {8}, DENSE, {}, 1, 0);
+		}
+}
+
+TEST(elementwise_of_many_axes)
+{
+	Random r;
+	Shape shape(11, 2), stride(11);
+	for (size_t i = 0; i < 11; i++)
+		stride[i] = int64_t{1} << ((i * 4) % 11);             /* no two neighbours join */
+	Tensor a(GRAFT_DTYPE_f32, shape, stride, 0), b(GRAFT_DTYPE_f32, shape);
+	a.fill(r), b.fill(r);
+	COMPARE(add, {&a, &b}, GRAFT_DTYPE_f32, shape, DENSE, {}, 0, 0);
+}
+
+/* ---- moves ---- */
+
+static const std::vector<int> every = {GRAFT_DTYPE_bool, GRAFT_DTYPE_u8, GRAFT_DTYPE_i8, GRAFT_DTYPE_i16, GRAFT_DTYPE_i32, GRAFT_DTYPE_i64,
+                                       GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_f64, GRAFT_DTYPE_f8e4m3fn,
+                                       GRAFT_DTYPE_f8e4m3fnuz, GRAFT_DTYPE_f8e5m2};
+
+TEST(cast_every_dtype)
+{
+	Random r;
+	for (int from : every)
+		for (int to : every) {
+			Tensor x(from, {3, 40}, any(r));
+			x.fill(r);
+			if (floating(from))
+				for (int64_t i = 0; i < 20; i++)
+					x.put(i, (i % 2 ? 1 : -1) * pow(10, static_cast<double>(i) - 9));
+			COMPARE(cast, {&x}, to, {3, 40}, any_result(r), {attr_int(to)}, 0, 0);
+		}
+}
+
+/* Every bit pattern of the narrow formats, and float32 around every value that rounds. */
+TEST(cast_rounds_to_nearest_even)
+{
+	for (int dtype : {GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16}) {
+		Tensor all(dtype, {4096}), near(GRAFT_DTYPE_f32, {3 * 4096});
+		for (int64_t i = 0; i < 4096; i++) {
+			uint16_t bits = static_cast<uint16_t>(i * 16 + i % 16);
+			memcpy(&all.bytes[all.at(i)], &bits, 2);
+		}
+		COMPARE(cast, {&all}, GRAFT_DTYPE_f32, {4096}, DENSE, {attr_int(GRAFT_DTYPE_f32)}, 0, 0);
+		for (int64_t i = 0; i < 4096; i++) {
+			double v = all.get(i), half = ulp(dtype, v) / 2;
+			near.put(3 * i, v + half), near.put(3 * i + 1, v + half * 1.001), near.put(3 * i + 2, v + half * 0.999);
+		}
+		COMPARE(cast, {&near}, dtype, {3 * 4096}, DENSE, {attr_int(dtype)}, 0, 0);
+	}
+}
+
+TEST(clone_any_layout)
+{
+	Random r;
+	for (int dtype : every)
+		for (int layout = 0; layout < LAYOUTS; layout++) {
+			Tensor x(dtype, {4, 3, 32}, static_cast<Layout>(layout), 16);
+			x.fill(r);
+			COMPARE(clone, {&x}, dtype, {4, 3, 32}, any_result(r), {}, 0, 0);
+		}
+}
+
+TEST(copy_in_place)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64})
+		for (int layout : {DENSE, GAPS, NEGATIVE}) {
+			Tensor x(dtype, {5, 16}, static_cast<Layout>(layout)), src(GRAFT_DTYPE_f32, {16});
+			x.fill(r), src.fill(r);
+			Tensor want = x, y = x;
+			CHECK_IS(run_cpu(cpu_copy_, {&want, &src}, {&want}, {}), 0, hip_message());
+			/* The result is operand 0: one tensor in both places. */
+			CHECK(hipMalloc(&y.device, y.bytes.size()) == hipSuccess);
+			CHECK(hipMemcpy(y.device, y.bytes.data(), y.bytes.size(), hipMemcpyHostToDevice) == hipSuccess);
+			CHECK_IS(run_hip(hip_kernel("copy_"), {&y, &src}, {&y}, {}, "copy_"), 0, hip_message());
+			check_close(y, want, 0, 0, x.text());
+		}
+}
+
+TEST(concat_axes)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_u8})
+		for (int64_t axis = 0; axis < 3; axis++)
+			for (int64_t size : {1, 3, 16}) {
+				Shape a_shape = {2, 3, 16}, b_shape = a_shape, c_shape = a_shape, y_shape = a_shape;
+				size_t at = static_cast<size_t>(axis);
+				b_shape[at] = size, c_shape[at] = 0, y_shape[at] += size;
+				Tensor a(dtype, a_shape, any(r)), b(dtype, b_shape, any(r)), c(dtype, c_shape);
+				a.fill(r), b.fill(r);
+				COMPARE(concat, {&a, &c, &b}, dtype, y_shape, any_result(r), {attr_int(axis)}, 0, 0);
+			}
+}
+
+TEST(reshape_any_layout)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64})
+		for (int layout = 0; layout < LAYOUTS; layout++)
+			for (int to : {DENSE, GAPS, PERMUTED}) {
+				Tensor x(dtype, {4, 6, 8}, static_cast<Layout>(layout));
+				x.fill(r);
+				COMPARE(reshape, {&x}, dtype, {12, 16}, static_cast<Layout>(to), {attr_none()}, 0, 0);
+			}
+}
+
+/* ---- create ---- */
+
+TEST(create_values)
+{
+	for (int dtype : every) {
+		std::vector<int64_t> one, many;
+		for (int64_t i = 0; i < 600; i++) {
+			double v = static_cast<double>(i % 100);
+			int64_t bits;
+			memcpy(&bits, &v, sizeof bits);
+			many.push_back(floating(dtype) ? bits : i % 100);
+		}
+		one.assign(1, many[7]);
+		COMPARE(constant, {}, dtype, {3, 5}, GAPS, {attr_int(dtype), attr_none(), attr_list(one)}, 0, 0);
+		COMPARE(constant, {}, dtype, {3, 200}, PERMUTED, {attr_int(dtype), attr_none(), attr_list(many)}, 0, 0);
+		COMPARE(arange, {}, dtype, {37}, NEGATIVE, {attr_int(5), attr_int(300), attr_int(3), attr_int(dtype)}, 0, 0);
+	}
+}
+
+/* ---- gather ---- */
+
+TEST(embedding_rows)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_u8})
+		for (int64_t width : {1, 7, 32})
+			for (int layout = 0; layout < LAYOUTS; layout++) {
+				Tensor table(dtype, {9, width}, static_cast<Layout>(layout), 16), ids(layout % 2 ? GRAFT_DTYPE_i32 : GRAFT_DTYPE_i64, {2, 5}, any(r));
+				table.fill(r), ids.fill(r, 9);
+				COMPARE(embedding, {&table, &ids}, dtype, {2, 5, width}, any_result(r), {}, 0, 0);
+			}
+}
+
+/* An index that is not there reads nothing; its row is NaN. */
+TEST(embedding_strays)
+{
+	Random r;
+	for (int64_t width : {3, 8}) {
+		Tensor table(GRAFT_DTYPE_f32, {4, width}), ids(GRAFT_DTYPE_i64, {3}), y(GRAFT_DTYPE_f32, {3, width});
+		table.fill(r);
+		ids.put(0, 4), ids.put(1, -1), ids.put(2, 3);
+		CHECK_IS(run_hip(hip_kernel("embedding"), {&table, &ids}, {&y}, {}, "strays"), 0, hip_message());
+		CHECK(std::isnan(y.get(0)) && std::isnan(y.get(2 * width - 1)) && y.get(2 * width) == table.get(3 * width));
+	}
+}
+
+/* ---- reduce, softmax ---- */
+
+static void one_reduce(Random &r, int dtype, const Shape &shape, const std::vector<int64_t> &axes, bool keep)
+{
+	Shape kept;
+	double count = 1;
+	for (size_t i = 0; i < shape.size(); i++) {
+		bool gone = axes.empty();
+		for (int64_t a : axes)
+			gone = gone || static_cast<size_t>(a) == i;
+		if (gone)
+			count *= static_cast<double>(shape[i]);
+		if (!gone || keep)
+			kept.push_back(gone ? 1 : shape[i]);
+	}
+	Tensor x(dtype, shape, any(r));
+	x.fill(r);
+	Attrs attr = {axes.empty() ? attr_none() : attr_list(axes), attr_int(keep), attr_none()};
+	double slack = floating(dtype) ? EPS * 4 * (4 + sqrt(count)) : 0;
+	COMPARE(sum, {&x}, dtype, kept, any_result(r), attr, floating(dtype), slack);
+	if (floating(dtype))
+		COMPARE(mean, {&x}, dtype, kept, any_result(r), attr, 1, slack);
+}
+
+TEST(reduce_axes)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64, GRAFT_DTYPE_i32})
+		for (int keep = 0; keep < 2; keep++) {
+			one_reduce(r, dtype, {5, 37}, {1}, keep);
+			one_reduce(r, dtype, {70, 6}, {0}, keep);
+			one_reduce(r, dtype, {3, 4, 5}, {0, 2}, keep);
+			one_reduce(r, dtype, {3, 4, 5}, {1}, keep);
+			one_reduce(r, dtype, {2, 3, 7}, {}, keep);
+			one_reduce(r, dtype, {2, 2100}, {1}, keep);
+			one_reduce(r, dtype, {3, 0, 2}, {1}, keep);
+		}
+	Tensor x(GRAFT_DTYPE_bf16, {4, 33});
+	x.fill(r);
+	COMPARE(sum, {&x}, GRAFT_DTYPE_f32, {4}, DENSE, {attr_list({1}), attr_int(0), attr_int(GRAFT_DTYPE_f32)}, 0, 1e-5);
+}
+
+TEST(softmax_axes)
+{
+	Random r;
+	for (int dtype : floats)
+		for (int64_t n : {1, 2, 31, 64, 65, 300, 2049}) {
+			Tensor x(dtype, {3, n}, any(r));
+			x.fill(r);
+			COMPARE(softmax, {&x}, dtype, {3, n}, any_result(r), {attr_int(1), attr_none()}, 1, 1e-6);
+			if (n > 64)
+				continue;
+			Tensor z(dtype, {2, n, 5}, any(r));
+			z.fill(r);
+			COMPARE(softmax, {&z}, GRAFT_DTYPE_f32, {2, n, 5}, DENSE, {attr_int(1), attr_int(GRAFT_DTYPE_f32)}, 1, 1e-6);
+		}
+	Tensor x(GRAFT_DTYPE_f32, {4, 33});
+	x.fill(r);
+	for (int64_t i = 0; i < 33; i++)
+		x.put(i, -INFINITY);
+	x.put(33 + 3, INFINITY), x.put(66 + 4, NAN), x.put(99 + 5, -INFINITY);
+	COMPARE(softmax, {&x}, GRAFT_DTYPE_f32, {4, 33}, DENSE, {attr_int(1), attr_none()}, 1, 1e-6);
+}
+
+/* ---- rope, attention, products ---- */
+
+TEST(rope_pairs)
+{
+	Random r;
+	for (int dtype : floats)
+		for (int interleaved = 0; interleaved < 2; interleaved++)
+			for (int64_t half : {1, 4, 16}) {
+				Tensor x(dtype, {2, 3, 5, 2 * half}, any(r)), c(dtype, {5, half}, any(r)), s(dtype, {3, 1, half}, any(r));
+				x.fill(r), c.fill(r), s.fill(r);
+				COMPARE(rope, {&x, &c, &s}, dtype, {2, 3, 5, 2 * half}, any_result(r), {attr_int(interleaved)}, 1, 2 * EPS);
+			}
+}
+
+static void one_attention(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, int mask, bool causal)
+{
+	Tensor q(dtype, {2, 3, queries, depth}, any(r)), k(dtype, {2, 1, keys, depth}, any(r)), v(dtype, {3, keys, width}, any(r)), m;
+	q.fill(r), k.fill(r), v.fill(r);
+	if (mask == 1)
+		m = Tensor(GRAFT_DTYPE_bool, {queries, keys}).fill(r);
+	if (mask == 2)
+		m = Tensor(dtype, {2, 1, 1, keys}).fill(r);
+	COMPARE(scaled_dot_product_attention, {&q, &k, &v, &m}, dtype, {2, 3, queries, width}, any_result(r),
+	        {attr_int(causal), mask ? attr_float(0.3) : attr_none()}, 1, 4e-6);
+}
+
+TEST(attention_masks)
+{
+	Random r;
+	for (int dtype : floats) {
+		one_attention(r, dtype, 1, 1, 4, 4, 0, false);
+		one_attention(r, dtype, 9, 33, 8, 5, 0, false);
+		one_attention(r, dtype, 10, 40, 4, 6, 1, false);
+		one_attention(r, dtype, 3, 65, 8, 7, 2, false);
+		one_attention(r, dtype, 17, 17, 6, 4, 0, true);
+		one_attention(r, dtype, 4, 12, 3, 260, 0, true);
+		one_attention(r, dtype, 2, 0, 3, 4, 0, false);
+	}
+}
+
+TEST(matmul_shapes)
+{
+	Random r;
+	const std::vector<std::pair<Shape, std::pair<Shape, Shape>>> cases = {
+		{{1, 1}, {{1, 1}, {1, 1}}}, {{5, 7}, {{7, 3}, {5, 3}}}, {{65, 17}, {{17, 66}, {65, 66}}}, {{2, 3, 4, 5}, {{3, 5, 6}, {2, 3, 4, 6}}},
+		{{4}, {{4}, {}}}, {{3, 4}, {{4}, {3}}}, {{4}, {{2, 4, 3}, {2, 3}}}, {{3, 0}, {{0, 2}, {3, 2}}}, {{2, 1, 5}, {{5, 4}, {2, 1, 4}}},
+	};
+	for (int dtype : {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64})
+		for (const auto &c : cases) {
+			Tensor a(dtype, c.first, any(r)), b(dtype, c.second.first, any(r));
+			a.fill(r), b.fill(r);
+			COMPARE(matmul, {&a, &b}, dtype, c.second.second, any_result(r), {}, floating(dtype), floating(dtype) ? 2e-6 : 0);
+		}
+}
+
+TEST(linear_bias)
+{
+	Random r;
+	for (int dtype : floats)
+		for (int i = 0; i < 4; i++) {
+			Tensor x(dtype, {2, 3, 19}, any(r)), w(dtype, {21, 19}, any(r)), bias(dtype, {21}, any(r)), none;
+			x.fill(r), w.fill(r), bias.fill(r);
+			COMPARE(linear, {&x, &w, i % 2 ? &bias : &none}, dtype, {2, 3, 21}, any_result(r), {}, 1, 2e-6);
+		}
+}
+
+/* A host with a BLAS: what it is asked must be what it can do, and what it computes must be the product. */
+struct Asked { int calls, refuse; };
+
+static int host_gemm(void *self, const graft_gemm *g)
+{
+	Asked *asked = static_cast<Asked *>(self);
+	CHECK(g->struct_size == sizeof *g && (g->a_i == 1 || g->a_k == 1) && (g->b_k == 1 || g->b_j == 1) && g->c_j == 1 && g->c_i >= g->n);
+	CHECK(g->m > 0 && g->n > 0 && g->k > 0 && g->batch > 0);
+	asked->calls++;
+	if (asked->refuse)
+		return 1;
+	CHECK(hipDeviceSynchronize() == hipSuccess);
+	auto number = [](const void *p, int64_t i) {
+		float v;
+		CHECK(hipMemcpy(&v, static_cast<const float *>(p) + i, sizeof v, hipMemcpyDeviceToHost) == hipSuccess);
+		return v;
+	};
+	for (int64_t p = 0; p < g->batch; p++)
+		for (int64_t i = 0; i < g->m; i++)
+			for (int64_t j = 0; j < g->n; j++) {
+				int64_t at = p * g->c_batch + i * g->c_i + j;
+				float sum = g->accumulate ? number(g->c, at) : 0;
+				for (int64_t k = 0; k < g->k; k++)
+					sum += number(g->a, p * g->a_batch + i * g->a_i + k * g->a_k) * number(g->b, p * g->b_batch + k * g->b_k + j * g->b_j);
+				CHECK(hipMemcpy(static_cast<float *>(g->c) + at, &sum, sizeof sum, hipMemcpyHostToDevice) == hipSuccess);
+			}
+	return 0;
+}
+
+static void one_gemm(const char *op, graft_launch_fn cpu, const Tensors &in, const Shape &shape, int calls, int refuse)
+{
+	Asked asked = {0, refuse};
+	graft_host host = {&asked, nullptr, nullptr, nullptr, host_gemm};
+	Tensor want(GRAFT_DTYPE_f32, shape), got = want;
+	CHECK_IS(run_cpu(cpu, in, {&want}, {}), 0, hip_message());
+	CHECK_IS(run_hip(hip_kernel(op), in, {&got}, {}, op, &host), 0, hip_message());
+	CHECK_IS(asked.calls, calls, op);
+	check_close(got, want, 1, 2e-6, op);
+}
+
+TEST(matmul_through_the_host)
+{
+	Random r;
+	Tensor x(GRAFT_DTYPE_f32, {2, 3, 5}), w(GRAFT_DTYPE_f32, {4, 5}), bias(GRAFT_DTYPE_f32, {4}), none, odd(GRAFT_DTYPE_f32, {2, 3, 5}, {40, 12, 2}, 0);
+	Tensor a(GRAFT_DTYPE_f32, {2, 3, 4, 5}), b(GRAFT_DTYPE_f32, {3, 5, 2}), t(GRAFT_DTYPE_f32, {3, 5, 2}, Shape{10, 1, 5}, 0);
+	for (Tensor *one : {&x, &w, &bias, &odd, &a, &b, &t})
+		one->fill(r);
+	one_gemm("linear", cpu_linear, {&x, &w, &none}, {2, 3, 4}, 1, 0);
+	one_gemm("linear", cpu_linear, {&x, &w, &bias}, {2, 3, 4}, 1, 0);
+	one_gemm("linear", cpu_linear, {&x, &w, &bias}, {2, 3, 4}, 1, 1);
+	one_gemm("linear", cpu_linear, {&odd, &w, &bias}, {2, 3, 4}, 0, 0);      /* neither stride is 1: the kernel's own */
+	one_gemm("matmul", cpu_matmul, {&a, &b}, {2, 3, 4, 2}, 2, 0);
+	one_gemm("matmul", cpu_matmul, {&a, &t}, {2, 3, 4, 2}, 2, 0);
+}
+
+/* ---- all of them ---- */
+
+/* Orders of threads do not show. */
+TEST(ops_schedules)
+{
+	for (unsigned seed : {1, 2, 3}) {
+		Random r;
+		hipsim_schedule(seed);
+		one_reduce(r, GRAFT_DTYPE_f32, {2, 2100}, {1}, false);
+		one_attention(r, GRAFT_DTYPE_bf16, 9, 40, 8, 5, 1, false);
+		Tensor x(GRAFT_DTYPE_bf16, {3, 2049}), a(GRAFT_DTYPE_f32, {65, 33}), b(GRAFT_DTYPE_f32, {33, 20});
+		x.fill(r), a.fill(r), b.fill(r);
+		COMPARE(softmax, {&x}, GRAFT_DTYPE_bf16, {3, 2049}, DENSE, {attr_int(1), attr_none()}, 1, 1e-6);
+		COMPARE(matmul, {&a, &b}, GRAFT_DTYPE_f32, {65, 20}, DENSE, {}, 1, 2e-6);
+	}
+	hipsim_schedule(0);
+}
+
+/* The table: every row once, with the signature and rounding of graft's own. */
+extern "C" {
+struct Arena;
+const graft_pack *cpu_pack(struct Arena *a);
+}
+
+TEST(pack_table)
+{
+	const graft_pack *p = graft_pack_v1();
+	CHECK(p->magic == GRAFT_PACK_MAGIC && p->abi == GRAFT_PACK_ABI && p->n_kernels == p->n_kernels_again && p == graft_pack_v1());
+	for (uint32_t i = 0; i < p->n_kernels; i++) {
+		const graft_kernel &k = p->kernels[i];
+		CHECK(!strncmp(k.signature, k.name, strlen(k.name)) && k.signature[strlen(k.name)] == '(' && k.launch && k.dtypes);
+		for (uint32_t j = 0; j < i; j++)
+			CHECK(strcmp(p->kernels[j].name, k.name) != 0);
+		CHECK(!strstr(k.signature, "round: ") == !k.rounds);
+	}
+}
+
+/* A kernel that is given the wrong number of things, or no memory, says so before it looks at them. */
+TEST(pack_refusals)
+{
+	const graft_pack *p = graft_pack_v1();
+	for (uint32_t i = 0; i < p->n_kernels; i++) {
+		char message[200] = "";
+		graft_launch l = {};
+		l.struct_size = sizeof l;
+		l.message = message, l.message_size = sizeof message;
+		CHECK_IS(p->kernels[i].launch(&l), GRAFT_E_USAGE, p->kernels[i].name);
+		CHECK(strlen(message) > 20);
+		l.struct_size = 8;
+		CHECK_IS(p->kernels[i].launch(&l), GRAFT_E_USAGE, p->kernels[i].name);
+	}
+}
