@@ -112,6 +112,9 @@ install: all
 	ln -sf libgraft.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so.$(SOVERSION)
 	ln -sf libgraft.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so
 	install -m 644 build/libgraft.a $(DESTDIR)$(PREFIX)/lib/libgraft.a
+	for f in $(wildcard build/libgraft_hip.so build/packs/graft_hip_*.so); do \
+		install -D $$f $(DESTDIR)$(PREFIX)/lib/graft/$${f#build/} || exit; \
+	done
 	install -m 644 include/graft/*.h $(DESTDIR)$(PREFIX)/include/graft/
 	install -m 644 docs/graft.1 $(DESTDIR)$(PREFIX)/share/man/man1/graft.1
 	install -m 644 docs/*.md docs/graft.schema.json $(DESTDIR)$(PREFIX)/share/doc/graft/
@@ -119,7 +122,7 @@ install: all
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/graft $(DESTDIR)$(PREFIX)/lib/libgraft.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc \
+	rm -rf $(DESTDIR)$(PREFIX)/bin/graft $(DESTDIR)$(PREFIX)/lib/libgraft.* $(DESTDIR)$(PREFIX)/lib/graft $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc \
 		$(DESTDIR)$(PREFIX)/include/graft $(DESTDIR)$(PREFIX)/share/man/man1/graft.1 $(DESTDIR)$(PREFIX)/share/doc/graft
 
 clean:

@@ -164,6 +164,8 @@ static void verify_body(Job *job, void *arg)
 		options_read(job, &o, sizeof o, args->options, args->options->struct_size);
 	o.run.struct_size = o.run.struct_size ? o.run.struct_size : sizeof o.run;
 	PlanSpec spec = plan_spec(job, &o.run, args->inputs);
+	if (device_kind(job, spec.options.device) == DEVICE_HIP)
+		fail(job, GRAFT_E_USAGE, "graphs are compared on the CPU, not on '%s'; leave the device out", spec.options.device);
 	Pair v = { .job = job, .a = args->a, .b = args->b, .rtol = o.rtol, .atol = o.atol, .out = &args->out };
 	v.pa = plan_make(job, v.a, &spec);
 	spec.like = v.pa;

@@ -5,10 +5,9 @@
 
 struct Handle { hipStream_t stream; };
 
-/* Column-major c = alpha * op(a) * op(b) + beta * c. */
+/* Column-major c = alpha * op(a) * op(b) + beta * c. No padding: hipsim looks for pointers in all bytes of an argument. */
 struct Gemm {
-	bool ta, tb;
-	int m, n, k, type;
+	int ta, tb, m, n, k, type;
 	float alpha, beta;
 	const void *a, *b;
 	void *c;

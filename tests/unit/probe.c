@@ -519,7 +519,7 @@ static void all_trials(Job *job, graft_context *ctx)
 	for (uint32_t i = 0; i < p->n_kernels; i++) {
 		const char *op = p->kernels[i].name;
 		Row row = stranger(job, op);
-		self_test(job, ctx, &row, "cpu", &job->scratch);
+		self_test(job, ctx, &row, "cpu", NULL, &job->scratch);
 		if (row.tested == FAILED)
 			test_fail(__FILE__, __LINE__, "%s %s", op, row.why);
 		bool none = !strcmp(op, "arange") || !strcmp(op, "constant") || !strcmp(op, "copy_");
@@ -537,14 +537,14 @@ static void spoilers(Job *job, graft_context *ctx)
 {
 	Row row = stranger(job, "rms_norm");
 	spoil = 1;
-	self_test(job, ctx, &row, "cpu", &job->scratch);
+	self_test(job, ctx, &row, "cpu", NULL, &job->scratch);
 	CHECK_HAS(row.why, "it writes beyond its output y");
 	row = stranger(job, "rms_norm");
 	spoil = 2;
-	self_test(job, ctx, &row, "cpu", &job->scratch);
+	self_test(job, ctx, &row, "cpu", NULL, &job->scratch);
 	CHECK_HAS(row.why, "it writes to its operand x");
 	row = stranger(job, "rms_norm");
-	self_test(job, ctx, &row, "gfx942", &job->scratch);
+	self_test(job, ctx, &row, "gfx942", NULL, &job->scratch);
 	CHECK_INT(row.tested, NO_TEST);
 }
 
