@@ -58,7 +58,7 @@ void arena_init(Arena *a, const graft_allocator *mem, Job *job);
 void arena_adopt(Arena *a, Arena *from);      /* what from holds ends with a from now on; from is empty; allocates nothing */
 void arena_free(Arena *a);                    /* undoes, newest first, then frees; the arena can be used again */
 
-void *arena_alloc(Arena *a, size_t size);     /* zeroed, 16-byte aligned; size 0 gives a valid pointer */
+void *arena_alloc(Arena *a, size_t size);     /* zeroed, 8-byte aligned; size 0 gives a valid pointer */
 void *arena_array(Arena *a, size_t n, size_t size);   /* n * size, checked */
 void *arena_copy(Arena *a, const void *p, size_t size);
 char *arena_strdup(Arena *a, const char *s);

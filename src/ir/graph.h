@@ -51,9 +51,13 @@ struct Value {
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
 	Node *def;
 	Use *uses;
-	const graft_tensor *data;             /* PARAM: what the graph's document holds for it; NULL: nothing */
-	const char *path;                     /* PARAM: its name in the model that was exported ("layers.0.norm.weight"); NULL: none */
-	Attr literal;                         /* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
+	union {
+		struct {                      /* PARAM, else NULL: */
+			const graft_tensor *data;   /* what the graph's document holds for it; NULL: nothing */
+			const char *path;     /* its name in the model that was exported ("layers.0.norm.weight"); NULL: none */
+		};
+		Attr literal;                 /* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
+	};
 };
 
 /* Names of the source nodes a node came from, in source order. */
