@@ -233,8 +233,7 @@ TEST(plan_names_every_op_that_cannot_run)
 	refused("graph g\ninput x: f32[4]\na: f32[4] = twist(x)\nb: f32[4] = turn(a)\nc: f32[4] = twist(b)\n"
 	        "output c\n",
 	        true, NULL, GRAFT_E_UNSUPPORTED,
-	        "the graph cannot run here: twist (a and 1 more): not an op of graft's, see `graft ops`; "
-	        "turn (b): not an op of graft's, see `graft ops`");
+	        "the graph cannot run here: twist (a and 1 more), turn (b): not an op of graft's, see `graft ops`");
 }
 
 TEST(plan_checks_its_options)
