@@ -36,6 +36,7 @@ for t in tests/sweep_*.sh; do
 done
 for s in 32 64; do
 	[ -x build/hipsim/w$s/selftest ] && part "hipsim$s" build/hipsim/w$s/selftest
+	[ -x build/check/hip/test ] && part "hip$s" build/check/hip/test $s
 done
 
 if [ -d ../shared/exports ] && ls tests/exports_*.sh > /dev/null 2>&1; then

@@ -33,6 +33,7 @@ static void around_pass(void *user, const char *pass, int when, graft_graph *g)
 	if (h->failed)
 		return;
 	if (when < 0) {
+		progress_end(h->c);
 		fprintf(stderr, "# %s failed on this graph\n", pass);
 		graft_graph_print(g, GRAFT_FORMAT_TEXT, cli_write, stderr, NULL);
 		return;

@@ -6,83 +6,6 @@
 #include "torch.h"
 #include <string.h>
 
-/* ---- words of the file ---- */
-
-static const char *const tag_names[] = {
-#define TAG(name) #name,
-	TORCH_TAGS(TAG)
-#undef TAG
-};
-
-TorchUnion torch_union(Json v)
-{
-	JsonList l = json_list(v, JSON_OBJECT);
-	if (!json_more(&l))
-		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found an empty one");
-	TorchUnion u = { TAG_other, l.here };
-	for (size_t i = 0; i < sizeof tag_names / sizeof *tag_names; i++)
-		if (l.key_size == strlen(tag_names[i]) + 3 && !memcmp(l.key, "as_", 3) && !memcmp(l.key + 3, tag_names[i], l.key_size - 3))
-			u.tag = (TorchTag)i;
-	if (json_more(&l))
-		json_fail(l.here, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found more");
-	return u;
-}
-
-size_t torch_name_size(const char *place)
-{
-	return (size_t)(json_skip_string(place) - place) - 2;
-}
-
-bool torch_name_is(const char *place, const char *name)
-{
-	size_t n = strlen(name);
-	return !memcmp(place, "\"", 1) && !strncmp(place + 1, name, n) && place[1 + n] == '"';
-}
-
-const char *torch_name_at(Json v)
-{
-	if (json_kind(v) != JSON_STRING)
-		json_fail(v, GRAFT_E_GRAPH, "wanted a name, found %s", json_kind_name(json_kind(v)));
-	size_t n = torch_name_size(v.at);
-	if (!n || memchr(v.at + 1, '\\', n))
-		json_fail(v, GRAFT_E_GRAPH, "a name must not be empty or hold escapes");
-	return v.at;
-}
-
-/* The numbers of torch's schema, not those of its C++ enum. */
-static const struct { int number; graft_dtype dtype; const char *name; } dtypes[] = {
-	{ 1, GRAFT_DTYPE_u8, NULL }, { 2, GRAFT_DTYPE_i8, NULL }, { 3, GRAFT_DTYPE_i16, NULL }, { 4, GRAFT_DTYPE_i32, NULL },
-	{ 5, GRAFT_DTYPE_i64, NULL }, { 6, GRAFT_DTYPE_f16, NULL }, { 7, GRAFT_DTYPE_f32, NULL }, { 8, GRAFT_DTYPE_f64, NULL },
-	{ 12, GRAFT_DTYPE_bool, NULL }, { 13, GRAFT_DTYPE_bf16, NULL }, { 29, GRAFT_DTYPE_f8e4m3fn, NULL },
-	{ 30, GRAFT_DTYPE_f8e5m2, NULL }, { 31, GRAFT_DTYPE_f8e4m3fnuz, NULL },
-	{ 9, GRAFT_DTYPE_COUNT, "complex32" }, { 10, GRAFT_DTYPE_COUNT, "complex64" }, { 11, GRAFT_DTYPE_COUNT, "complex128" },
-	{ 28, GRAFT_DTYPE_COUNT, "uint16" }, { 32, GRAFT_DTYPE_COUNT, "float8_e5m2fnuz" }, { 33, GRAFT_DTYPE_COUNT, "float8_e8m0fnu" },
-	{ 34, GRAFT_DTYPE_COUNT, "uint32" }, { 35, GRAFT_DTYPE_COUNT, "uint64" },
-};
-
-enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
-
-graft_dtype torch_dtype(Json v)
-{
-	int64_t number = json_int(v, INT64_MIN, INT64_MAX);
-	for (size_t i = 0; i < N_DTYPES; i++) {
-		if (dtypes[i].number != number)
-			continue;
-		if (dtypes[i].name)
-			json_fail(v, GRAFT_E_UNSUPPORTED, "dtype %s (%lld); graft has no such element type", dtypes[i].name, (long long)number);
-		return dtypes[i].dtype;
-	}
-	json_fail(v, GRAFT_E_GRAPH, "%lld is not the number of a dtype", (long long)number);
-}
-
-int torch_dtype_number(graft_dtype d)
-{
-	for (size_t i = 0; i < N_DTYPES; i++)
-		if (dtypes[i].dtype == d)
-			return dtypes[i].number;
-	return 0;
-}
-
 /* ---- scopes ---- */
 
 typedef enum NameKind { NAME_TENSOR, NAME_SIZE, NAME_OTHER } NameKind;
@@ -114,7 +37,7 @@ typedef struct Reader {
 	Arena node;                           /* what a node needs while it is read */
 } Reader;
 
-enum { NODE_MEMORY = 1 << 18 };
+enum { NODE_MEMORY = 1 << 18, INLINED_ARGS_MAX = 4096 };
 
 static uint64_t hash(const char *s, size_t n)
 {
@@ -449,7 +372,7 @@ static bool is_carried(const TorchNode *n, const TorchCall *c, bool makes_sizes)
 	return makes_sizes;
 }
 
-typedef struct Lowering { TorchCall *c; Document *document; bool done; } Lowering;
+typedef struct Lowering { TorchCall *c; Torch *t; bool done; } Lowering;
 
 typedef struct Entered { Document *d; Job *before; } Entered;
 
@@ -471,7 +394,8 @@ static void lower_body(Job *job, void *arg)
 {
 	Lowering *l = arg;
 	graph_enter(l->c->g, job);
-	enter_document(l->document, job);
+	enter_document(&l->t->document, job);
+	l->t->text.arena = &job->scratch;
 	l->c->scratch = &job->scratch;
 	l->done = torch_lower(l->c);
 }
@@ -482,8 +406,9 @@ static void make_nodes(Reader *r, TorchCall *c)
 	graft_error err;
 	const Node *last = r->g->last;
 	uint32_t before = c->node->source.n_nodes;
-	Lowering l = { c, &r->t->document, false };
+	Lowering l = { c, r->t, false };
 	graft_status status = guarded(context_allocator(r->g->ctx), lower_body, &l, &err);
+	r->t->text.arena = &r->job->scratch;
 	if (status && status != GRAFT_E_GRAPH && status != GRAFT_E_UNSUPPORTED)
 		fail_again(r->job, &err);
 	if (!status && l.done)
@@ -509,7 +434,7 @@ static int graph_arg(const TorchCall *c)
 	uint32_t i = 0;
 	while (i < c->n_args && c->arg[i].tag != TAG_graph)
 		i++;
-	if (i == c->n_args || (!grad && !cast))
+	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX)
 		return -1;
 	/* under autocast an op computes in another dtype than its operands say */
 	if (cast && (i < 3 || c->arg[2].tag != TAG_bool || json_bool(c->arg[2].value)))
@@ -931,6 +856,7 @@ Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const 
 	t->text = (JsonText){ &job->scratch, bytes.data, bytes.data + bytes.size, t->file, GRAFT_E_GRAPH };
 	t->root = (Json){ &t->text, json_skip_space(&t->text, bytes.data), NULL };
 	read_text(job, t, g);
+	t->text.arena = NULL;
 	t->document.arena.job = NULL;
 	return g;
 }

@@ -86,23 +86,18 @@ static bool is_inside(const Node *n, const TorchNode *group)
 	return s;
 }
 
-/* False when the place already gets another name. */
-static bool exchange(Writer *w, Group *g, const char *place, const char *name)
+static void exchange(Writer *w, Group *g, const char *place, const char *name)
 {
-	for (size_t i = 0; i < g->n_exchanges; i++)
-		if (g->exchange[i].place == place)
-			return !strcmp(g->exchange[i].name, name);
 	g->exchange = arena_grow(&w->job->scratch, g->exchange, g->n_exchanges, &g->cap_exchanges, sizeof *g->exchange);
 	g->exchange[g->n_exchanges++] = (Exchange){ place, name };
-	return true;
 }
 
-/* Several operands may come from one place; they must still be the same. */
-static bool same_or_exchange(Writer *w, Group *g, const char *place, const Value *v)
+static bool named_by(Writer *w, Group *g, const char *place, const Value *v)
 {
 	if (!v || v->kind == VALUE_LITERAL)
 		return false;
-	return exchange(w, g, place, v->name);
+	exchange(w, g, place, v->name);
+	return true;
 }
 
 static bool used_inside_only(const Value *v, const TorchNode *group)
@@ -118,12 +113,12 @@ static bool member_stands(Writer *w, Group *g, const Node *n)
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		const Value *v = n->in[i].value;
 		bool own = !v || v->kind == VALUE_LITERAL || is_inside(v->def, g->node);
-		if (n->place[i] ? !same_or_exchange(w, g, n->place[i], v) : !own)
+		if (n->place[i] ? !named_by(w, g, n->place[i], v) : !own)
 			return false;
 	}
 	for (uint32_t i = 0; i < n->n_out; i++) {
 		const char *place = n->place[n->n_in + i];
-		if (place ? !same_or_exchange(w, g, place, n->out[i]) : !used_inside_only(n->out[i], g->node))
+		if (place ? !named_by(w, g, place, n->out[i]) : !used_inside_only(n->out[i], g->node))
 			return false;
 	}
 	return true;
@@ -154,7 +149,7 @@ static bool inner_stands(Writer *w, Group *g, const Node *n)
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		int k = n->source->outer == &g->node->source ? inner_input(in, n->place[i]) : -1;
 		const Value *v = n->in[i].value;
-		if (k >= 0 && (!v || is_inside(v->def, g->node) || !same_or_exchange(w, g, in->place[k], v)))
+		if (k >= 0 && (!v || is_inside(v->def, g->node) || !named_by(w, g, in->place[k], v)))
 			return false;
 	}
 	for (uint32_t i = 0; i < n->n_out; i++)
@@ -169,16 +164,24 @@ static int by_place(const void *a, const void *b)
 	return (x->place > y->place) - (x->place < y->place);
 }
 
-/* Most exchanges put the name that is there. */
-static void keep_real_exchanges(Group *g)
+/* Several operands may come from one place, and must still be one value. Most exchanges put the name that is there. */
+static bool settle_exchanges(Group *g)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < g->n_exchanges; i++)
-		if (!torch_name_is(g->exchange[i].place, g->exchange[i].name))
-			g->exchange[n++] = g->exchange[i];
+	if (g->n_exchanges)
+		qsort(g->exchange, g->n_exchanges, sizeof *g->exchange, by_place);
+	for (size_t i = 0; i < g->n_exchanges; i++) {
+		const Exchange *e = &g->exchange[i];
+		if (i && e[-1].place == e->place && strcmp(e[-1].name, e->name))
+			return false;
+	}
+	for (size_t i = 0; i < g->n_exchanges; i++) {
+		Exchange e = g->exchange[i];
+		if (!torch_name_is(e.place, e.name) && !(n && g->exchange[n - 1].place == e.place))
+			g->exchange[n++] = e;
+	}
 	g->n_exchanges = n;
-	if (n)
-		qsort(g->exchange, n, sizeof *g->exchange, by_place);
+	return true;
 }
 
 static bool stands(Writer *w, Group *g)
@@ -188,15 +191,13 @@ static bool stands(Writer *w, Group *g)
 	for (uint32_t i = 0; i < g->n_members; i++)
 		if (!(g->node->source.inlined ? inner_stands : member_stands)(w, g, g->member[i]))
 			return false;
-	return true;
+	return settle_exchanges(g);
 }
 
 static bool is_whole(Writer *w, Group *g)
 {
-	if (g->state == UNSEEN) {
+	if (g->state == UNSEEN)
 		g->state = stands(w, g) ? WHOLE : BROKEN;
-		keep_real_exchanges(g);
-	}
 	return g->state == WHOLE;
 }
 
@@ -460,7 +461,15 @@ static void put_nodes(Writer *w)
 
 /* ---- tensor_values ---- */
 
-typedef struct Values { Writer *w; bool *there; TorchWord between; size_t n; Text t; } Values;
+typedef struct Values {
+	Writer *w;
+	bool *there;                          /* by Value.id: it has its entry */
+	TorchWord between;
+	size_t n;
+	Text t;
+	const TorchInlined *in;               /* the sub-graph whose entries were looked at last, and where */
+	JsonList at;
+} Values;
 
 static void begin_entry(Values *x)
 {
@@ -481,14 +490,29 @@ static void keep_entries(Values *x)
 	}
 }
 
+/* Entries are looked for in the order in which they stand, as a rule, so the search goes on where the last one ended. */
+static Json inner_meta(Values *x, const TorchInlined *in, const char *place)
+{
+	size_t n = torch_name_size(place);
+	for (int turn = 0; turn < 2; turn++) {
+		if (x->in != in || turn)
+			x->at = json_list(in->tensor_values, JSON_OBJECT);
+		x->in = in;
+		while (json_more(&x->at))
+			if (x->at.key_size == n && !memcmp(x->at.key, place + 1, n))
+				return x->at.here;
+	}
+	assert(false && "a result was read without its entry");
+	return x->at.here;
+}
+
 /* A result of a sub-graph that was taken apart has its entry there, under the name it had. */
 static void put_inner_meta(Values *x, const Node *n, const Value *v)
 {
 	const char *place = n->place ? n->place[n->n_in + v->index] : NULL;
 	const TorchInlined *in = n->source && n->source->outer ? n->source->outer->inlined : NULL;
 	if (place && in) {
-		Json meta = json_member(in->tensor_values, arena_strndup(&x->w->job->scratch, place + 1, torch_name_size(place)));
-		assert(json_there(meta));
+		Json meta = inner_meta(x, in, place);
 		put(x->w, meta.at, (size_t)(end_of(meta) - meta.at));
 		return;
 	}

@@ -96,10 +96,11 @@ TEST(norm_rows)
 	for (int dtype : dtypes)
 		for (int64_t m : {0, 1, 2, 3, 255, 256, 257, 513})
 			pair(r, dtype, m, 24, 8, 8, m % 2);
-	for (int64_t m : {4095, 4096, 16383, 16384})
+	for (int64_t m : warp == 32 ? Shape{4095, 4096, 16383} : Shape{4095, 16384})
 		pair(r, GRAFT_DTYPE_bf16, m, 24, 8, 8, m % 2);
 	pair(r, GRAFT_DTYPE_f16, 4095, 23, 9, 5, true);
-	pair(r, GRAFT_DTYPE_f16, 65536, 8, 8, 0, false, 1);
+	if (warp == 64)                                                 /* a million threads: once is enough */
+		pair(r, GRAFT_DTYPE_f16, 65536, 8, 8, 0, false, 1);
 }
 
 /* The same rows in a short launch and in a long one, in dense memory and in awkward memory: the same bits. */

@@ -236,6 +236,18 @@ TEST(torch_names)
 	refuses_model((Model){ .nodes = "{\"target\": \"\", \"inputs\": [], \"outputs\": []}" }, GRAFT_E_GRAPH, "must not be empty");
 }
 
+/* Found while our ops were being tried, and again when the node was to be kept as it is. */
+TEST(torch_arguments)
+{
+	refuses_model((Model){ .nodes = NODE("aten.add.Tensor", ARG("self", T("x")) ", " ARG("other", "{\"as_float\": \"much\"}"), "y") },
+	              GRAFT_E_GRAPH, "wanted a float");
+	refuses_model((Model){ .nodes = NODE("aten.squeeze.dims", ARG("self", T("x")) ", " ARG("dim", "{\"as_ints\": [true]}"), "y") },
+	              GRAFT_E_GRAPH, "wanted an integer, found a boolean");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{}"), "y") }, GRAFT_E_GRAPH, "found an empty one");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{\"as_none\": true, \"as_int\": 1}"), "y") }, GRAFT_E_GRAPH,
+	              "found more");
+}
+
 TEST(torch_sizes)
 {
 	refuses_model((Model){ .x_sizes = I(-1) }, GRAFT_E_GRAPH, "at least 0, found -1");

@@ -25,17 +25,21 @@ DEVICE float take(const Reduce &r, int64_t from, int64_t i)
 	return rounded_to(r.round, load<float>(r.x_dtype, r.gone.base[0], from + at));
 }
 
-/* Elements first, first + step, ... of the result whose elements begin at `from`. */
+/* Elements first, first + step, ... of the result whose elements begin at `from`. One loop, not two: clang 19 lets threads that have left an
+ * inner loop by the same condition as the outer one go round once more. */
 DEVICE float partial_sum(const Reduce &r, int64_t from, int64_t first, int64_t step)
 {
-	float total = 0;
-	for (int64_t i = first; i < r.gone.size;) {
-		float part = 0;
-		for (int k = 0; k < FLUSH && i < r.gone.size; k++, i += step)
-			part += take(r, from, i);
-		total += part;
+	float total = 0, part = 0;
+	int k = 0;
+	for (int64_t i = first; i < r.gone.size; i += step) {
+		part += take(r, from, i);
+		if (++k == FLUSH) {
+			total += part;
+			part = 0;
+			k = 0;
+		}
 	}
-	return total;
+	return total + part;
 }
 
 DEVICE void finish(const Reduce &r, int64_t at, float sum)
