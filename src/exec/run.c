@@ -62,7 +62,8 @@ static void run_body(Job *job, void *arg)
 
 graft_status graft_plan_run(graft_plan *p, graft_error *err)
 {
+	Job *before = p->arena.job;           /* of who makes and runs plans in one job */
 	graft_status status = guarded(context_allocator(p->ctx), run_body, p, err);
-	p->arena.job = NULL;
+	p->arena.job = before;
 	return status;
 }

@@ -219,6 +219,27 @@ TEST(the_second_run_records_and_later_ones_replay)
 	}
 }
 
+/* Whatever order threads, blocks and queued work take. */
+TEST(any_schedule_gives_the_same_bits)
+{
+	fresh(32);
+	Stage first = stage(blocks[2].one);
+	must_plan(&first, HIP);
+	must_run(&first);
+	for (unsigned seed = 1; seed < 6; seed++) {
+		Stage s = stage(blocks[2].one);
+		hipsim_schedule(seed);
+		must_plan(&s, HIP);
+		for (int run = 0; run < 3; run++) {
+			must_run(&s);
+			check_same(first.plan, s.plan, true);
+		}
+		done(&s);
+	}
+	done(&first);
+	nothing_left();
+}
+
 TEST(params_are_uploaded_once_and_inputs_in_each_run)
 {
 	fresh(32);
@@ -551,6 +572,27 @@ TEST(a_profile_has_a_row_for_each_node_that_computes)
 		CHECK(graft_plan_seconds(s.plan) > 0 && sum > 0);
 		done(&s);
 		done(&plain);
+		nothing_left();
+	}
+}
+
+/* A kernel that faults is noticed when something waits: the first run that is measured waits after each. */
+TEST(measuring_names_the_node_that_faults)
+{
+	static const char *const nodes[] = { "a", "b", "c", "y", "r" };
+	for (size_t i = 0; i < 5; i++) {
+		fresh(64);
+		Stage s = stage(small);
+		graft_plan_options o = options_on(&s, HIP);
+		o.profile = true;
+		must(&s, graft_plan_new(s.g, &o, s.inputs, &s.plan, &s.err));
+		char spec[64];
+		snprintf(spec, sizeof spec, "hipStreamSynchronize:%d", (int)i + 1);
+		CHECK_INT(hipsim_fail(spec), 0);
+		CHECK(graft_plan_run(s.plan, &s.err) != GRAFT_OK);
+		CHECK_STR(s.err.path, nodes[i]);
+		CHECK_HAS(s.err.message, "hipStreamSynchronize gave ");
+		done(&s);
 		nothing_left();
 	}
 }
