@@ -69,6 +69,9 @@ static const Elementwise elementwise[] = {
 	{"cos", cpu_cos, 1, false, -4, 4, 2},       {"sin", cpu_sin, 1, false, -4, 4, 2},    {"sqrt", cpu_sqrt, 1, false, 0, 4, 0},
 	{"reciprocal", cpu_reciprocal, 1, false, -4, 4, 0}, {"rsqrt", cpu_rsqrt, 1, false, 0, 4, 2},
 	{"sigmoid", cpu_sigmoid, 1, false, -8, 8, 4}, {"silu", cpu_silu, 1, false, -8, 8, 4}, {"pow", cpu_pow, 2, true, 0, 3, 16},
+	{"abs", cpu_abs, 1, true, -4, 4, 0},        {"relu", cpu_relu, 1, true, -4, 4, 0},   {"maximum", cpu_maximum, 2, true, -4, 4, 0},
+	{"minimum", cpu_minimum, 2, true, -4, 4, 0}, {"exp", cpu_exp, 1, false, -4, 4, 4},   {"log", cpu_log, 1, false, 0.01, 4, 4},
+	{"tanh", cpu_tanh, 1, false, -4, 4, 4},
 };
 
 static void fill_between(Tensor &t, Random &r, double low, double high)
@@ -133,6 +136,36 @@ TEST(elementwise_mixed_dtypes)
 			COMPARE(add, {&a, &b}, to, {3, 8}, DENSE, {}, 0, 0);
 			COMPARE(add, {&a, &number}, to, {3, 8}, DENSE, {}, 0, 0);
 		}
+}
+
+TEST(elementwise_bits)
+{
+	Random r;
+	for (int dtype : integers) {
+		Tensor a(dtype, {3, 8}, any(r)), b(dtype, {8}, any(r));
+		a.fill(r), b.fill(r);
+		COMPARE(bitwise_and, {&a, &b}, dtype, {3, 8}, any_result(r), {}, 0, 0);
+		COMPARE(bitwise_or, {&a, &b}, dtype, {3, 8}, any_result(r), {}, 0, 0);
+		COMPARE(bitwise_xor, {&a, &b}, dtype, {3, 8}, any_result(r), {}, 0, 0);
+		COMPARE(bitwise_not, {&a}, dtype, {3, 8}, any_result(r), {}, 0, 0);
+	}
+}
+
+TEST(elementwise_gelu_and_clamp)
+{
+	Random r;
+	for (int dtype : floats) {
+		Tensor x(dtype, {3, 40}, any(r)), low(GRAFT_DTYPE_f64, {}), high(dtype, {40}), none;
+		x.fill(r), low.fill(-0.7), high.fill(r);
+		x.put(5, NAN), x.put(6, INFINITY);
+		for (int approximate = 0; approximate < 2; approximate++)
+			COMPARE(gelu, {&x}, dtype, {3, 40}, any_result(r), {attr_int(approximate)}, 2, 2e-7);
+		COMPARE(clamp, {&x, &low, &high}, dtype, {3, 40}, any_result(r), {}, 0, 0);
+		COMPARE(clamp, {&x, &none, &high}, dtype, {3, 40}, any_result(r), {}, 0, 0);
+		COMPARE(clamp, {&x, &low}, dtype, {3, 40}, any_result(r), {}, 0, 0);
+		COMPARE(contiguous, {&x}, dtype, {3, 40}, DENSE, {}, 0, 0);
+		COMPARE(copy, {&x, &high}, dtype, {3, 40}, any_result(r), {}, 0, 0);
+	}
 }
 
 /* Powers by one number have ways of their own; inf, NaN and -0.0 go through them. */

@@ -88,6 +88,14 @@ int hip_clone(const graft_launch *l)
 	return status ? status : tensor_convert(l, &l->out[0], &l->in[0]);
 }
 
+int hip_contiguous(const graft_launch *l) { return hip_clone(l); }
+
+int hip_copy(const graft_launch *l)
+{
+	int status = launch_check(l, 2, 2, 1, 0);
+	return status ? status : tensor_convert(l, &l->out[0], &l->in[1]);
+}
+
 /* The plan has seen to it that the source is not in the storage that is written. */
 int hip_copy_(const graft_launch *l)
 {

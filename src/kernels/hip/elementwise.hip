@@ -124,21 +124,26 @@ template <class Op> static int floats(const graft_launch *l, int n_in)
 	});
 }
 
-template <class Op> static int numbers(const graft_launch *l, int n_in)
+template <class Op> static int integers(const graft_launch *l, int n_in)
 {
 	Elementwise e;
 	Nest nest;
 	int status = launch_check(l, n_in, n_in, 1, 0);
-	if (status)
+	if (status || (status = prepare(l, &e, &nest, n_in)))
 		return status;
-	if (!is_integer(l->out[0].dtype))
-		return floats<typename Op::Float>(l, n_in);
-	status = prepare(l, &e, &nest, n_in);
-	return status ? status : nest_launch(nest, [&](const Walk &w) {
+	if (!is_integer(e.dtype[0]))
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is an integer or bool, not %s", dtype_name(e.dtype[0]));
+	return nest_launch(nest, [&](const Walk &w) {
 		Elementwise some = e;
 		some.walk = w;
-		return launch_threads(l, elementwise_i64<typename Op::Integer>, w.size, some);
+		return launch_threads(l, elementwise_i64<Op>, w.size, some);
 	});
+}
+
+template <class Op> static int numbers(const graft_launch *l, int n_in)
+{
+	int status = launch_check(l, n_in, n_in, 1, 0);
+	return status ? status : is_integer(l->out[0].dtype) ? integers<typename Op::Integer>(l, n_in) : floats<typename Op::Float>(l, n_in);
 }
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------ */
@@ -160,6 +165,15 @@ DEVICE float power_of_number(float a, float b)
 {
 	return b == 2 ? a * a : b == 0.5f ? sqrtf(a) : b == 1 ? a : b == 3 ? a * a * a : b == -0.5f ? 1 / sqrtf(a) : b == -1 ? 1 / a :
 	       b == -2 ? 1 / (a * a) : powf(a, b);
+}
+
+/* NaN, in whichever operand, is the result. */
+#define GREATER(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define LESSER(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+
+DEVICE float gelu_by_tanh(float a)
+{
+	return 0.5f * a * (1 + tanhf(0.79788456080286535588f * (a + 0.044715f * a * a * a)));         /* sqrt(2 / pi) */
 }
 
 DEVICE float sigmoid_of(float a) { return 1 / (1 + expf(-a)); }
@@ -184,6 +198,22 @@ DEVICE float sigmoid_of(float a) { return 1 / (1 + expf(-a)); }
 	}                                                                                                                      \
 	int hip_##name(const graft_launch *l) { return numbers<Op_##name>(l, n_in); }
 
+#define INTEGERS(name, n_in, expr)                                                                                             \
+	namespace {                                                                                                            \
+	struct Op_##name { INTEGER_STEP(expr) };                                                                               \
+	}                                                                                                                      \
+	int hip_##name(const graft_launch *l) { return integers<Op_##name>(l, n_in); }
+
+NUMBERS(abs, 1, fabsf(a), a < 0 ? WRAP(0, -, a) : a)
+NUMBERS(relu, 1, a < 0 ? 0 : a, a < 0 ? 0 : a)
+NUMBERS(maximum, 2, GREATER(a, b), GREATER(a, b))
+NUMBERS(minimum, 2, LESSER(a, b), LESSER(a, b))
+INTEGERS(bitwise_and, 2, a & b)
+INTEGERS(bitwise_or, 2, a | b)
+INTEGERS(bitwise_xor, 2, a ^ b)
+FLOATS(exp, 1, expf(a))
+FLOATS(log, 1, logf(a))
+FLOATS(tanh, 1, tanhf(a))
 NUMBERS(add, 2, a + b, WRAP(a, +, b))
 NUMBERS(sub, 2, a - b, WRAP(a, -, b))
 NUMBERS(mul, 2, a * b, WRAP(a, *, b))
@@ -203,11 +233,50 @@ struct Power {
 	struct Float { FLOAT_STEP(powf(a, b)) };
 	struct Integer { INTEGER_STEP(power(a, b)) };
 };
+struct BitwiseNot { INTEGER_STEP(~a) };
+struct Not { INTEGER_STEP(a == 0) };
+struct Gelu { FLOAT_STEP(0.5f * a * erfcf(-a * 0.70710678118654752440f)) };
+struct GeluByTanh { FLOAT_STEP(gelu_by_tanh(a)) };
 /* The exponent is one number. */
 struct PowerOfNumber {
 	struct Float { FLOAT_STEP(power_of_number(a, b)) };
 	struct Integer { INTEGER_STEP(power(a, b)) };
 };
+}
+
+int hip_bitwise_not(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 1, 1, 0);
+	return status ? status : l->out[0].dtype == GRAFT_DTYPE_bool ? integers<Not>(l, 1) : integers<BitwiseNot>(l, 1);
+}
+
+int hip_gelu(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 1, 1, 1);
+	return status ? status : l->attr[0].given && l->attr[0].i == 1 ? floats<GeluByTanh>(l, 1) : floats<Gelu>(l, 1);
+}
+
+/* One bound after the other; rounding keeps order, so the result is that of both at once. */
+int hip_clamp(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 3, 1, 0);
+	const graft_tensor *min = operand(l, 1), *max = operand(l, 2);
+	if (status)
+		return status;
+	if (!min && !max)
+		return launch_fail(l, GRAFT_E_USAGE, "clamp: neither min nor max is given");
+	graft_tensor in[2] = {l->in[0], {}};
+	graft_launch one = *l;
+	one.in = in;
+	one.n_in = 2;
+	if (min) {
+		in[1] = *min;
+		if ((status = hip_maximum(&one)) || !max)
+			return status;
+		in[0] = l->out[0];
+	}
+	in[1] = *max;
+	return hip_minimum(&one);
 }
 
 int hip_pow(const graft_launch *l)
