@@ -1,4 +1,5 @@
-/* hip.h - what the tests of the GPU kernels share: tensors in awkward memory, launches on hipsim and on the CPU, comparison.
+/* hip.h - what the tests of the GPU kernels share: tensors in awkward memory, launches on hipsim and on the CPU,
+ * comparison.
  *
  * `test [32|64] [NAME]` runs all tests, or those whose name begins so, at that warp size.
  */

@@ -1,4 +1,5 @@
-/* norm.cpp - rms_norm alone and fused: the same bits, whatever the launch; near the float64 result; nothing written outside. */
+/* norm.cpp - rms_norm alone and fused: the same bits, whatever the launch; near the float64 result; nothing written
+ * outside. */
 #include "hip.h"
 #include <cmath>
 #include <cstring>

@@ -1,6 +1,7 @@
 /* ops.cpp - every other kernel of the pack against the reference kernel: shapes, strides, broadcasts, dtypes.
  *
- * What the two compute differs in the order of sums and in the last bits of functions; what is only moved must be the same.
+ * What the two compute differs in the order of sums and in the last bits of functions; what is only moved must be the
+ * same.
  */
 #include "hip.h"
 #include <cmath>

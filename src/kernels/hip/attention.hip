@@ -1,8 +1,9 @@
 /* attention.hip - softmax(q k' scale + mask) v, for QUERIES queries of one batch and KEYS keys at a time.
  *
- * LANES threads have a query: of a tile of keys, one score each; of a tile of the result, COLUMNS columns each, LANES apart. Scores are seen
- * tile by tile, with the maximum and the sum so far; when a tile raises the maximum, sum and result so far are scaled down. A result wider
- * than a tile computes its scores again for each. A query that may see no key gets zeros.
+ * LANES threads have a query: of a tile of keys, one score each; of a tile of the result, COLUMNS columns each, LANES
+ * apart. Scores are seen tile by tile, with the maximum and the sum so far; when a tile raises the maximum, sum and
+ * result so far are scaled down. A result wider than a tile computes its scores again for each. A query that may see
+ * no key gets zeros.
  */
 #include "kernel.h"
 
@@ -87,7 +88,7 @@ KERNEL attend(Attention a)
 			             q.sum == 0 ? 0 : sum[c] / q.sum);
 }
 
-/* ---- operands --------------------------------------------------------------------------------------------------------- */
+/* ---- operands ---------------------------------------------------- */
 
 static Mat mat_of(const graft_tensor *t)
 {

@@ -5,8 +5,8 @@
  *   Walk          where the elements of up to WALK_TENSORS tensors lie, index by index
  *   group_fold    one number out of one from each of 2^k neighbouring threads, in an order that does not depend on the warp size
  *
- * The compiler is told not to contract a*b + c; where one rounding is meant, fmaf says so. So a kernel's bits are the same on every
- * device as far as its operations are exact to the last bit there.
+ * The compiler is told not to contract a*b + c; where one rounding is meant, fmaf says so. So a kernel's bits are the
+ * same on every device as far as its operations are exact to the last bit there.
  */
 #ifndef GRAFT_HIP_DEVICE_H
 #define GRAFT_HIP_DEVICE_H
@@ -25,13 +25,13 @@ enum { BLOCK = 256 };                         /* threads of a block, in every ke
 #define UNROLL
 #endif
 
-/* ---- element types ------------------------------------------------------------------------------------------ */
+/* ---- element types ---------------------------------------------------- */
 
 struct f16 { uint16_t bits; };
 struct bf16 { uint16_t bits; };
 
-/* The magnitude bits of |v| (as float32 bits) in a format with m mantissa bits: to nearest even, the exponent unbounded above. Below the
- * least normal number, adding 2^k makes the float adder round at the format's last place. */
+/* The magnitude bits of |v| (as float32 bits) in a format with m mantissa bits: to nearest even, the exponent
+ * unbounded above. Below the least normal number, adding 2^k makes the float adder round at the format's last place. */
 DEVICE uint32_t narrow(uint32_t a, unsigned m, unsigned bias)
 {
 	unsigned shift = 23 - m;
@@ -89,7 +89,7 @@ template <> __device__ __forceinline__ f16 from_float<f16>(float v)
 /* v with the precision of T. */
 template <class T> DEVICE float rounded(float v) { return to_float(from_float<T>(v)); }
 
-/* ---- 16 bytes ----------------------------------------------------------------------------------------------- */
+/* ---- 16 bytes ---------------------------------------------------- */
 
 struct Chunk { uint32_t w[4]; };
 
@@ -111,8 +111,8 @@ DEVICE Chunk load_chunk_once(const void *p) { return load_chunk(p); }
 DEVICE void store_chunk(void *p, Chunk c) { *static_cast<Four *>(p) = Four{c.w[0], c.w[1], c.w[2], c.w[3]}; }
 #endif
 
-/* The compiler forgets what it knows of c: elements that are needed again are taken out of it again, instead of being kept in registers
- * of their own meanwhile, twice as many for half precision. */
+/* The compiler forgets what it knows of c: elements that are needed again are taken out of it again, instead of being
+ * kept in registers of their own meanwhile, twice as many for half precision. */
 DEVICE void stay_packed(Chunk *c)
 {
 	(void)c;
@@ -146,7 +146,7 @@ template <class T> struct Packed {
 	}
 };
 
-/* ---- one element of any dtype -------------------------------------------------------------------------------- */
+/* ---- one element of any dtype ---------------------------------------------------- */
 
 template <class T> DEVICE T element(const void *base, int64_t i) { return static_cast<const T *>(base)[i]; }
 
@@ -175,8 +175,8 @@ DEVICE uint8_t f8_from_float(int dtype, float v)
 	return static_cast<uint8_t>(sign | (h > 0x7f ? 0x7f : h));
 }
 
-/* The number at index i, in the type that is computed in: float, double or int64_t. Floats become integers towards zero, saturating,
- * NaN becoming 0; a stored bool is true when it is not 0. */
+/* The number at index i, in the type that is computed in: float, double or int64_t. Floats become integers towards
+ * zero, saturating, NaN becoming 0; a stored bool is true when it is not 0. */
 DEVICE int64_t saturate(double v, int64_t least, int64_t most)
 {
 	return v >= static_cast<double>(most) ? most : v <= static_cast<double>(least) ? least : v == v ? static_cast<int64_t>(v) : 0;
@@ -238,7 +238,7 @@ DEVICE float rounded_to(int dtype, float v)
 	return dtype == GRAFT_DTYPE_f16 ? rounded<f16>(v) : dtype == GRAFT_DTYPE_bf16 ? rounded<bf16>(v) : v;
 }
 
-/* ---- where elements lie -------------------------------------------------------------------------------------- */
+/* ---- where elements lie ---------------------------------------------------- */
 
 enum { WALK_AXES = 8, WALK_TENSORS = 5 };
 
@@ -275,7 +275,7 @@ template <int N> DEVICE void walk_at(const Walk &w, int64_t index, int64_t *at)
 		walk_offsets<N>(w, static_cast<uint64_t>(index), at);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------- */
+/* ---- threads ---------------------------------------------------- */
 
 /* Grids have two axes, see launch() in kernel.h. */
 DEVICE int64_t block_index() { return static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x; }
@@ -287,9 +287,10 @@ struct Max {
 	static __device__ float of(float a, float b) { return b > a ? b : a; }
 };
 
-/* Folds the numbers of each `group` neighbouring threads in halves: thread t with thread t + group/2, then t + group/4, ... Every thread
- * gets the result. group is a power of two up to BLOCK. Every thread of the block must come here; those that wait for others of a wider
- * group than the warp meet at one barrier, so a second use of `room`, of BLOCK numbers, needs a barrier before it. */
+/* Folds the numbers of each `group` neighbouring threads in halves: thread t with thread t + group/2, then t +
+ * group/4, ... Every thread gets the result. group is a power of two up to BLOCK. Every thread of the block must come
+ * here; those that wait for others of a wider group than the warp meet at one barrier, so a second use of `room`, of
+ * BLOCK numbers, needs a barrier before it. */
 template <class Op> DEVICE float group_fold(float v, unsigned group, float *room)
 {
 	unsigned warp = static_cast<unsigned>(warpSize), t = threadIdx.x;

@@ -1,11 +1,13 @@
 /* elementwise.hip - one result element from one element of each operand, which are broadcast.
  *
- * Floats are computed in float32, bool and integers in int64_t. Where every operand is dense or stays put along the innermost axis and all
- * floats have the result's dtype, a thread computes 16 bytes of the result; else one element of any dtype.
+ * Floats are computed in float32, bool and integers in int64_t. Where every operand is dense or stays put along the
+ * innermost axis and all floats have the result's dtype, a thread computes 16 bytes of the result; else one element of
+ * any dtype.
  */
 #include "kernel.h"
 
-/* dtype: y, then operands; round: the half precision that an operand takes before it is used, f32 for none; splat: see walk_pack. */
+/* dtype: y, then operands; round: the half precision that an operand takes before it is used, f32 for none; splat: see
+ * walk_pack. */
 struct Elementwise {
 	Walk walk;
 	int32_t dtype[3], round[2];
@@ -146,7 +148,7 @@ template <class Op> static int numbers(const graft_launch *l, int n_in)
 	return status ? status : is_integer(l->out[0].dtype) ? integers<typename Op::Integer>(l, n_in) : floats<typename Op::Float>(l, n_in);
 }
 
-/* ---- ops ------------------------------------------------------------------------------------------------------------ */
+/* ---- ops ---------------------------------------------------- */
 
 /* a ** b modulo 2^64; below 0 the power is a fraction, which is 0 unless a is 1 or -1. */
 DEVICE int64_t power(int64_t a, int64_t b)
@@ -160,7 +162,8 @@ DEVICE int64_t power(int64_t a, int64_t b)
 	return static_cast<int64_t>(y);
 }
 
-/* Powers that need no logarithm are also what torch computes, so that (-inf) ** 0.5 is NaN and (-0.0) ** 0.5 is -0.0, unlike C's pow. */
+/* Powers that need no logarithm are also what torch computes, so that (-inf) ** 0.5 is NaN and (-0.0) ** 0.5 is -0.0,
+ * unlike C's pow. */
 DEVICE float power_of_number(float a, float b)
 {
 	return b == 2 ? a * a : b == 0.5f ? sqrtf(a) : b == 1 ? a : b == 3 ? a * a * a : b == -0.5f ? 1 / sqrtf(a) : b == -1 ? 1 / a :

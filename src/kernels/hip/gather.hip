@@ -1,6 +1,7 @@
 /* gather.hip - embedding: rows of a table, by index; a thread has an element, or 16 bytes.
  *
- * Nobody can be told of an index that the table does not have: its row becomes NaN (bytes of ones), and nothing outside the table is read.
+ * Nobody can be told of an index that the table does not have: its row becomes NaN (bytes of ones), and nothing
+ * outside the table is read.
  */
 #include "kernel.h"
 

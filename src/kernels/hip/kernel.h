@@ -1,7 +1,7 @@
 /* kernel.h - what the launch functions share on the host: refusals, operands, walks, launches.
  *
- * A launch function has the ABI of plugin.h. It looks at shapes and strides, never at device memory, and queues kernels on the launch's
- * stream: nothing waits, so a launch can be captured into a graph.
+ * A launch function has the ABI of plugin.h. It looks at shapes and strides, never at device memory, and queues
+ * kernels on the launch's stream: nothing waits, so a launch can be captured into a graph.
  */
 #ifndef GRAFT_HIP_KERNEL_H
 #define GRAFT_HIP_KERNEL_H
@@ -12,8 +12,8 @@
 /* Fills the launch's message; returns status. */
 int launch_fail(const graft_launch *l, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* What a kernel must have before it looks at anything: in_min..in_max operands, n_out results, n_attr attributes, and tensors with a dtype,
- * a rank and memory, each operand in it that is not optional. Returns 0 or a status. */
+/* What a kernel must have before it looks at anything: in_min..in_max operands, n_out results, n_attr attributes, and
+ * tensors with a dtype, a rank and memory, each operand in it that is not optional. Returns 0 or a status. */
 int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n_attr);
 
 /* Operand i, or NULL when it is optional and missing. */
@@ -48,8 +48,9 @@ struct Nest {
 	int64_t stride[GRAFT_MAX_RANK + 1][WALK_TENSORS];
 };
 
-/* Over the axes of `over`, which is its first tensor; one more tensor, broadcast to the first (false when its shape does not do that);
- * one more axis inside all others; axes of size 1 left out and neighbours made one where they are one in every tensor. */
+/* Over the axes of `over`, which is its first tensor; one more tensor, broadcast to the first (false when its shape
+ * does not do that); one more axis inside all others; axes of size 1 left out and neighbours made one where they are
+ * one in every tensor. */
 Nest nest_over(const graft_tensor *over);
 bool nest_add(Nest *n, const graft_tensor *t);
 void nest_axis(Nest *n, int64_t size, const int64_t *strides);
@@ -80,8 +81,8 @@ template <class F> int nest_launch(const Nest &n, F launch)
 	return status;
 }
 
-/* run(base) for each run along the innermost axis, where every tensor begins; nothing when there are no elements. Returns the first status
- * that is not 0. */
+/* run(base) for each run along the innermost axis, where every tensor begins; nothing when there are no elements.
+ * Returns the first status that is not 0. */
 template <class F> int nest_runs(const Nest &n, F run)
 {
 	int64_t at[GRAFT_MAX_RANK + 1] = {}, runs = n.rank ? n.size / n.shape[n.rank - 1] : 1;
@@ -103,9 +104,9 @@ template <class F> int nest_runs(const Nest &n, F run)
 	return status;
 }
 
-/* The same walk over pieces of `lanes` neighbouring elements, the innermost axis counting pieces. Tensor 0 must have its elements side by
- * side there; others may, or stay at one element: `splat` gets a bit for each of those. Every piece must lie at a multiple of its size.
- * False: it can't be done, and w is as it was. */
+/* The same walk over pieces of `lanes` neighbouring elements, the innermost axis counting pieces. Tensor 0 must have
+ * its elements side by side there; others may, or stay at one element: `splat` gets a bit for each of those. Every
+ * piece must lie at a multiple of its size. False: it can't be done, and w is as it was. */
 bool walk_pack(Walk *w, int64_t lanes, unsigned *splat);
 
 /* The grid of at least `blocks` blocks; kernels ask block_index() and compare it. */

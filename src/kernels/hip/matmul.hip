@@ -1,7 +1,8 @@
-/* matmul.hip - linear and matmul: through the host's BLAS where there is one and it can read the operands where they lie, else a tile of the
- * result to a block.
+/* matmul.hip - linear and matmul: through the host's BLAS where there is one and it can read the operands where they
+ * lie, else a tile of the result to a block.
  *
- * A bias goes into the result first and the product is added to it, so that there is one rounding more only where the BLAS is used.
+ * A bias goes into the result first and the product is added to it, so that there is one rounding more only where the
+ * BLAS is used.
  */
 #include "kernel.h"
 #include <math.h>
@@ -26,7 +27,8 @@ DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 	return static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
 }
 
-/* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read along the nearer axis. */
+/* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read
+ * along the nearer axis. */
 template <class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at, const Mat &m, int64_t i0, int64_t rows,
                                          int64_t j0, int64_t cols)
 {
@@ -78,7 +80,7 @@ template <class C> KERNEL multiply(Product p)
 				         at[0] + (i0 + y + i * SIDE) * p.c.i + (j0 + x + j * SIDE) * p.c.j, sum[i][j]);
 }
 
-/* ---- the host's BLAS ----------------------------------------------------------------------------------------------------- */
+/* ---- the host's BLAS ---------------------------------------------------- */
 
 /* Can a BLAS read it as it is? The stride of an axis of size 1, which means nothing, is made one it accepts. */
 static bool lies_well(Mat *m, int64_t rows, int64_t cols)
@@ -123,7 +125,7 @@ static bool gemm(const graft_launch *l, Product p, const Nest *batch, const graf
 	});
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------------------- */
+/* ---- operands ---------------------------------------------------- */
 
 /* Where batches share b and their rows follow one another, they are one product with more rows. */
 static void fold_batch(Product *p, Nest *batch)

@@ -1,13 +1,13 @@
 /* norm.hip - rms_norm, alone and two at once: one kernel, one row function, so that both give the same bits.
  *
- * A row is cut into chunks of 16 bytes, counted in elements whatever their alignment. A group of 8 to 256 threads has a row; thread t has
- * chunks t, t + group, ..., up to K of them, and holds them in registers: x is read once. The sum of squares is the same for every shape of
- * launch: chunk c adds its squares in order into slot c mod SLOTS, and the slots are folded in halves. How many threads share the slots
- * changes who adds, not what is added to what.
+ * A row is cut into chunks of 16 bytes, counted in elements whatever their alignment. A group of 8 to 256 threads has
+ * a row; thread t has chunks t, t + group, ..., up to K of them, and holds them in registers: x is read once. The sum
+ * of squares is the same for every shape of launch: chunk c adds its squares in order into slot c mod SLOTS, and the
+ * slots are folded in halves. How many threads share the slots changes who adds, not what is added to what.
  *
- * A launch has blocks for the first norm, then for the second; each norm has its own group size, so a narrow one leaves no thread idle, and
- * a group has one row, so no memory is used twice. Many rows: a warp or less has a row, with no barrier. Few rows: as many threads as
- * there are chunks, for a short way through.
+ * A launch has blocks for the first norm, then for the second; each norm has its own group size, so a narrow one
+ * leaves no thread idle, and a group has one row, so no memory is used twice. Many rows: a warp or less has a row,
+ * with no barrier. Few rows: as many threads as there are chunks, for a short way through.
  *
  *   PACKED    rows start at multiples of 16 bytes and hold whole chunks: 16-byte loads and stores; else element by element
  *   norm_long rows of more than SLOTS chunks, or wide ones that are not packed: x is read twice
@@ -164,7 +164,7 @@ template <class T> KERNEL norm_long(Norms two)
 		put_chunk<T, false>(p, y, c, row_chunk<T, false>(x, c, p.n, p.x_step), r);
 }
 
-/* ---- the shape of a launch --------------------------------------------------------------------------------------- */
+/* ---- the shape of a launch ---------------------------------------------------- */
 
 static bool multiple_of_16(const void *p, int64_t row, int64_t size)
 {
@@ -243,7 +243,7 @@ static int launch_dtype(const graft_launch *l, Norms two)
 	}
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------------ */
+/* ---- operands ---------------------------------------------------- */
 
 /* One norm as it was given: its rows may lie on several axes. */
 struct Given { Norm norm; Nest rows; };

@@ -2,7 +2,7 @@
 #include "kernel.h"
 #include <stddef.h>
 
-/* ---- signatures, as op_signature prints them --------------------------------------------------------------------------- */
+/* ---- signatures, as op_signature prints them ---------------------------------------------------- */
 
 #define IN(min, max, names) names
 #define OUT(min, max, names) names
@@ -43,7 +43,7 @@ template <size_t N, size_t A> constexpr Text<N + A + 2> signature(const char (&f
 #include "../../ir/ops.def"
 #undef OP
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------- */
 
 enum : uint32_t {
 	FLOATS = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32),

@@ -3,8 +3,8 @@
  *   reduce_rows     the summed axes are the inner ones: a group of threads has one result, thread t the elements t, t + group, ...
  *   reduce_columns  they are the outer ones: a thread has one result, neighbours have neighbours
  *
- * A thread empties its sum into a second one every FLUSH elements, so that the error grows with the root of their number at most. The order
- * of additions depends on shape and strides alone.
+ * A thread empties its sum into a second one every FLUSH elements, so that the error grows with the root of their
+ * number at most. The order of additions depends on shape and strides alone.
  */
 #include "kernel.h"
 
@@ -25,8 +25,8 @@ DEVICE float take(const Reduce &r, int64_t from, int64_t i)
 	return rounded_to(r.round, load<float>(r.x_dtype, r.gone.base[0], from + at));
 }
 
-/* Elements first, first + step, ... of the result whose elements begin at `from`. One loop, not two: clang 19 lets threads that have left an
- * inner loop by the same condition as the outer one go round once more. */
+/* Elements first, first + step, ... of the result whose elements begin at `from`. One loop, not two: clang 19 lets
+ * threads that have left an inner loop by the same condition as the outer one go round once more. */
 DEVICE float partial_sum(const Reduce &r, int64_t from, int64_t first, int64_t step)
 {
 	float total = 0, part = 0;

@@ -1,7 +1,7 @@
 /* softmax.hip - exp(x - max) / sum along one axis; a row of -inf becomes NaN, as torch has it.
  *
- * A group of threads has a row and reads it three times: maximum, sum, result; it stays in the caches. NaN is passed over by the maximum
- * and comes back in the sum.
+ * A group of threads has a row and reads it three times: maximum, sum, result; it stays in the caches. NaN is passed
+ * over by the maximum and comes back in the sum.
  */
 #include "kernel.h"
 

@@ -1,5 +1,5 @@
-/* hip_runtime.h - the HIP names that kernels and their launches use, on CUDA. With this folder first in nvcc's include path the same
- * sources run on NVIDIA GPUs. A name that is missing here is one that kernels have not needed yet.
+/* hip_runtime.h - the HIP names that kernels and their launches use, on CUDA. With this folder first in nvcc's include
+ * path the same sources run on NVIDIA GPUs. A name that is missing here is one that kernels have not needed yet.
  */
 #ifndef GRAFT_NVIDIA_HIP_RUNTIME_H
 #define GRAFT_NVIDIA_HIP_RUNTIME_H
