@@ -242,10 +242,16 @@ static bool mapped(void *p)
 	return at >= page && msync(reinterpret_cast<void *>(at / page * page), page, MS_ASYNC) == 0;
 }
 
+/* A small number with padding behind it, where an old pointer's upper half may still stand: no address. */
+static bool padded_number(void *p)
+{
+	return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(p)) < 4096;
+}
+
 /* "heap", "stack" or "global" when p points into a variable of the host's; null otherwise. */
 static const char *host_variable(void *p)
 {
-	if (!mapped(p))
+	if (padded_number(p) || !mapped(p))
 		return nullptr;
 	char name[8];
 	void *begin = nullptr;

@@ -110,8 +110,8 @@ static bool one_dtype(const Elementwise *e)
 
 template <class Op> static int floats(const graft_launch *l, int n_in)
 {
-	Elementwise e;
-	Nest nest;
+	Elementwise e = {};
+	Nest nest = {};
 	int status = launch_check(l, n_in, n_in, 1, 0);
 	if (status || (status = prepare(l, &e, &nest, n_in)))
 		return status;
@@ -128,8 +128,8 @@ template <class Op> static int floats(const graft_launch *l, int n_in)
 
 template <class Op> static int integers(const graft_launch *l, int n_in)
 {
-	Elementwise e;
-	Nest nest;
+	Elementwise e = {};
+	Nest nest = {};
 	int status = launch_check(l, n_in, n_in, 1, 0);
 	if (status || (status = prepare(l, &e, &nest, n_in)))
 		return status;

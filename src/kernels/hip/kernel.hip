@@ -78,7 +78,7 @@ bool tensor_dense(const graft_tensor *t)
 
 Nest nest_over(const graft_tensor *over)
 {
-	Nest n;
+	Nest n = {};
 	memset(n.base, 0, sizeof n.base);
 	memset(n.item, 0, sizeof n.item);
 	n.rank = over->rank;

@@ -306,7 +306,7 @@ static int launch_runs(const graft_launch *l, const Given *g)
 int hip_rms_norm(const graft_launch *l)
 {
 	int status = launch_check(l, 1, 2, 1, 2);
-	Given g;
+	Given g = {};
 	Norms two = {};
 	if (status || (status = given(l, &g, 0, 1, 0, l->attr[0].f, l->attr[1].i == 1)))
 		return status;
