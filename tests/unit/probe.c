@@ -628,8 +628,9 @@ static void parse_caps(Job *job, void *arg)
 	caps_parse(job, NULL, text, strlen(text), "caps.json", &job->scratch);
 }
 
-#define CAPS(packs)                                                                                                    \
-	"{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"cpu\", \"self_tests\": false, " \
+#define CAPS(packs) \
+	"{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"cpu\", " \
+	"\"self_tests\": false, " \
 	"\"packs\": " packs "}"
 #define ROW(name, dtypes, limit) "{\"name\": \"" name "\", \"signature\": \"\", \"version\": 1, \"dtypes\": " dtypes \
 	", \"rounds\": [], \"archs\": \"*\", \"any_stride\": true, \"odd_last\": true, \"max_last\": " limit \

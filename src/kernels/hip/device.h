@@ -108,8 +108,10 @@ typedef uint32_t Four __attribute__((vector_size(16)));
 DEVICE Chunk chunk_of(Four v) { return {{v[0], v[1], v[2], v[3]}}; }
 DEVICE Chunk load_chunk(const void *p) { return chunk_of(*static_cast<const Four *>(p)); }
 #if defined(__HIP_PLATFORM_AMD__)
-DEVICE Chunk load_chunk_once(const void *p) { return chunk_of(__builtin_nontemporal_load(static_cast<const Four *>(p)));
-                                              }
+DEVICE Chunk load_chunk_once(const void *p)
+{
+	return chunk_of(__builtin_nontemporal_load(static_cast<const Four *>(p)));
+}
 #else
 DEVICE Chunk load_chunk_once(const void *p) { return load_chunk(p); }
 #endif
@@ -190,8 +192,9 @@ DEVICE int64_t saturate(double v, int64_t least, int64_t most)
 
 template <class C> struct As;
 template <> struct As<float> { template <class V> static __device__ float of(V v) { return static_cast<float>(v); } };
-template <> struct As<double> { template <class V> static __device__ double of(V v) { return static_cast<double>(v);
-                                                                                      } };
+template <> struct As<double> {
+	template <class V> static __device__ double of(V v) { return static_cast<double>(v); }
+};
 template <> struct As<int64_t> {
 	template <class V> static __device__ int64_t of(V v) { return static_cast<int64_t>(v); }
 	static __device__ int64_t of(float v) { return saturate(v, INT64_MIN, INT64_MAX); }

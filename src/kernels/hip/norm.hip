@@ -83,8 +83,8 @@ template <class T, bool PACKED> DEVICE void put_chunk(const Norm &p, char *row, 
 			int64_t at = c * LANES + i;
 			float w = p.w && at < p.n ? to_float(element<T>(p.w, at * p.w_step)) : 0;
 			if (at < p.n)
-				reinterpret_cast<T *>(row)[at * p.y_step] = from_float<T>(scaled<T>(p,
-				                                                                    Packed<T>::get(x, i), r, w));
+				reinterpret_cast<T *>(row)[at * p.y_step] =
+					from_float<T>(scaled<T>(p, Packed<T>::get(x, i), r, w));
 		}
 	}
 }
