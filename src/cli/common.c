@@ -113,9 +113,8 @@ graft_status cli_plan_options(Cli *c, const char **bind, graft_plan_options *out
 		return c->err.status;
 	*out = (graft_plan_options){
 		.struct_size = sizeof *out, .threads = (int)threads, .random = cli_has(c, OPT_random),
-		.seed = (uint64_t)seed,
-		.strict = cli_has(c, OPT_strict), .bind = bind, .profile = cli_has(c, OPT_profile) ||
-		cli_has(c, OPT_trace),
+		.seed = (uint64_t)seed, .strict = cli_has(c, OPT_strict), .bind = bind,
+		.profile = cli_has(c, OPT_profile) || cli_has(c, OPT_trace),
 	};
 	return GRAFT_OK;
 }

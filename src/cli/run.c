@@ -119,8 +119,8 @@ int verb_run(Cli *c)
 	graft_graph *g = NULL;
 	graft_tensors *inputs = NULL;
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
-	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM,
-	                                                        "no memory left for the options");
+	graft_status status = bind ? cli_kernels(c) :
+	                       error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
 		status = cli_load(c, c->files[0], &g);
 	if (!status)

@@ -76,6 +76,7 @@ const char *torch_name_at(Json v);            /* checks that it is a string with
 
 graft_dtype torch_dtype(Json v);              /* fails with GRAFT_E_UNSUPPORTED for one that graft has not */
 int torch_dtype_number(graft_dtype d);
+bool torch_is_identifier(const char *s, size_t n);      /* as Python's, in ASCII */
 
 /* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a
  * symbol of its own. */

@@ -705,15 +705,6 @@ static void read_outputs(Reader *r)
 
 /* ---- symbols ---- */
 
-static bool is_symbol(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-		      (i && s[i] >= '0' && s[i] <= '9')))
-			return false;
-	return n;
-}
-
 /* A bound that is null, or an infinity as a string, is none. */
 static int64_t bound(Json range, const char *key, int64_t none)
 {
@@ -730,7 +721,7 @@ static void read_ranges(Reader *r)
 		return;
 	for (JsonList l = json_list(r->ranges, JSON_OBJECT); json_more(&l);) {
 		r->at = l.here;
-		if (is_symbol(l.key, l.key_size))
+		if (torch_is_identifier(l.key, l.key_size))
 			symbol_add(r->g, l.key, l.key_size, bound(l.here, "min_val", 0),
 			           bound(l.here, "max_val", DIM_MAX));
 	}

@@ -210,7 +210,7 @@ static uint32_t first_free(const TorchNode *node, size_t n, const char *stem, ui
 		uint32_t number = 0;
 		for (size_t k = len + 1; k < node[i].name_size && number < UINT32_MAX / 16; k++)
 			number = node[i].name[k] >= '0' && node[i].name[k] <= '9' ?
-			number * 10 + (uint32_t)(node[i].name[k] - '0') : number;
+			         number * 10 + (uint32_t)(node[i].name[k] - '0') : number;
 		most = number + 1 > most ? number + 1 : most;
 	}
 	return most;

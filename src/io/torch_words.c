@@ -82,3 +82,12 @@ int torch_dtype_number(graft_dtype d)
 			return dtypes[i].number;
 	return 0;
 }
+
+bool torch_is_identifier(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+		      (i && s[i] >= '0' && s[i] <= '9')))
+			return false;
+	return n;
+}

@@ -683,19 +683,11 @@ void torch_write_archive(Job *job, Graph *g, FileOut *file)
 
 /* ---- the target of fused norms ---- */
 
-static bool is_identifier(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-		      (i && s[i] >= '0' && s[i] <= '9')))
-			return false;
-	return n;
-}
-
 const char *torch_op_target(Graph *g, const char *name)
 {
 	const char *colons = strstr(name, "::");
-	if (!colons || !is_identifier(name, (size_t)(colons - name)) || !is_identifier(colons + 2, strlen(colons + 2)))
+	if (!colons || !torch_is_identifier(name, (size_t)(colons - name)) ||
+	    !torch_is_identifier(colons + 2, strlen(colons + 2)))
 		fail(graph_job(g), GRAFT_E_USAGE, "a torch op is named ns::name, found '%s'", name);
 	return arena_printf(&g->arena, "%.*s.%s.default", (int)(colons - name), name, colons + 2);
 }

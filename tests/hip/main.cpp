@@ -334,7 +334,7 @@ static void sgemm(void *, int64_t m, int64_t n, int64_t k, const float *a, int64
 			double sum = accumulate ? static_cast<double>(c[i * ci + j]) : 0;
 			for (int64_t x = 0; x < k; x++)
 				sum += static_cast<double>(a[i * ai + x * ak]) *
-				static_cast<double>(b[x * bk + j * bj]);
+				       static_cast<double>(b[x * bk + j * bj]);
 			c[i * ci + j] = static_cast<float>(sum);
 		}
 }

@@ -511,7 +511,7 @@ static int host_gemm(void *self, const graft_gemm *g)
 				float sum = g->accumulate ? number(g->c, at) : 0;
 				for (int64_t k = 0; k < g->k; k++)
 					sum += number(g->a, p * g->a_batch + i * g->a_i + k * g->a_k) *
-					number(g->b, p * g->b_batch + k * g->b_k + j * g->b_j);
+					       number(g->b, p * g->b_batch + k * g->b_k + j * g->b_j);
 				CHECK(hipMemcpy(static_cast<float *>(g->c) + at, &sum, sizeof sum,
 				                hipMemcpyHostToDevice) == hipSuccess);
 			}

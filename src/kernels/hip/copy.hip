@@ -79,8 +79,8 @@ int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_ten
 		                   static_cast<int>(x->rank));
 	nest_join(&nest);
 	return nest_launch(nest, [&](const Walk &w) {
-		return x->dtype == y->dtype ? move_walk(l, w) : launch_threads(l, convert_elements, w.size, w, y->dtype,
-		                                                               x->dtype);
+		return x->dtype == y->dtype ? move_walk(l, w) :
+		       launch_threads(l, convert_elements, w.size, w, y->dtype, x->dtype);
 	});
 }
 

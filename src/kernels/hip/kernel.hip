@@ -192,6 +192,6 @@ bool walk_pack(Walk *w, int64_t lanes, unsigned *splat)
 int launched(const graft_launch *l)
 {
 	hipError_t e = hipGetLastError();
-	return e == hipSuccess ? 0 : launch_fail(l, GRAFT_E_EXEC, "the kernel was not launched: %s",
-	                                         hipGetErrorString(e));
+	return e == hipSuccess ? 0 :
+	       launch_fail(l, GRAFT_E_EXEC, "the kernel was not launched: %s", hipGetErrorString(e));
 }
