@@ -34,7 +34,8 @@ static graft_status rewrite(graft_context *ctx, graft_config *config, graft_erro
 {
 	static const int64_t most = 4096;
 	const graft_rule rule = {
-		.struct_size = sizeof rule, .name = "silu_from_sigmoid", .match = "s = sigmoid(x)\ny = mul(x, s)", .emit = "y = silu(x)",
+		.struct_size = sizeof rule, .name = "silu_from_sigmoid", .match = "s = sigmoid(x)\ny = mul(x, s)",
+		.emit = "y = silu(x)",
 		.where = rows_are_short, .user = (void *)&most,
 	};
 	graft_graph *g;

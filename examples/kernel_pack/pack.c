@@ -6,7 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* 1. The kernel. It gets what the op's row says, in that order: operands x and w (w may be missing), attributes eps and round.
+/* 1. The kernel. It gets what the op's row says, in that order: operands x and w (w may be missing), attributes eps and
+ * round.
  *    The probe has checked what the row below claims; what a row cannot claim, the kernel checks and says itself. */
 
 static int64_t rows_of(const graft_tensor *t)
@@ -43,7 +44,8 @@ static void norm_rows(void *arg, int64_t begin, int64_t end)
 	const graft_tensor *x = &l->in[0], *w = &l->in[1], *y = &l->out[0];
 	int has_weight = l->n_in > 1 && w->dtype != GRAFT_DTYPE_COUNT;
 	for (int64_t r = begin; r < end; r++)
-		norm_row(row_of(x, r), has_weight ? w->data : NULL, row_of(y, r), x->shape[x->rank - 1], (float)l->attr[0].f);
+		norm_row(row_of(x, r), has_weight ? w->data : NULL, row_of(y, r), x->shape[x->rank - 1],
+		         (float)l->attr[0].f);
 }
 
 static int rms_norm(const graft_launch *l)
@@ -62,7 +64,8 @@ static int rms_norm(const graft_launch *l)
 static const graft_kernel kernels[] = {
 	{
 		.name = "rms_norm",
-		.signature = "rms_norm(x, w?) -> (y) {eps: float, round: late|early}",   /* from `graft ops --signatures` */
+		/* from `graft ops --signatures` */
+		.signature = "rms_norm(x, w?) -> (y) {eps: float, round: late|early}",
 		.version = 1,
 		.dtypes = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32),
 		.rounds = GRAFT_ROUND_LATE | GRAFT_ROUND_EARLY,       /* the same thing in float32 */

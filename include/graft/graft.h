@@ -149,11 +149,13 @@ typedef enum graft_format {
 	GRAFT_FORMAT_TEXT,          /* the notation: q_n = rms_norm(q_c, q_w) {eps=1e-06} */
 	GRAFT_FORMAT_DOT,           /* Graphviz; saving only */
 	GRAFT_FORMAT_PT2,           /* torch.export's archive; saving needs a graph that came from one */
-	GRAFT_FORMAT_PT2JSON        /* its model.json alone; saving needs a graph that came from that or from an archive */
+	/* its model.json alone; saving needs a graph that came from that or from an archive */
+	GRAFT_FORMAT_PT2JSON
 } graft_format;
 
 /* Reads a graph, checks it whole (see graft_graph_verify) and infers every type. "-" reads standard input.
- * GRAFT_E_IO: cannot be read. GRAFT_E_SYNTAX: not text in that format. GRAFT_E_GRAPH: text is right, the graph is not. */
+ * GRAFT_E_IO: cannot be read. GRAFT_E_SYNTAX: not text in that format. GRAFT_E_GRAPH: text is right, the graph is
+ * not. */
 GRAFT_API graft_status graft_graph_load(graft_context *ctx, const char *path, graft_graph **out, graft_error *err);
 
 /* The same from memory. `name` stands for the file in error messages. The text is not needed afterwards. */
@@ -169,8 +171,9 @@ GRAFT_API graft_status graft_graph_copy(const graft_graph *g, graft_graph **out,
  * output. The output depends on the graph alone: same graph, same bytes. */
 GRAFT_API graft_status graft_graph_save(graft_graph *g, const char *path, graft_format format, graft_error *err);
 
-/* What a fused_mla_dual_rms_norm is called in a torch.export file: "ns::name", "graft::fused_mla_dual_rms_norm" when nothing was set.
- * "vllm::fused_mla_dual_rms_norm" gets that op's argument names; any other ours. GRAFT_E_USAGE: not such a name. */
+/* What a fused_mla_dual_rms_norm is called in a torch.export file: "ns::name", "graft::fused_mla_dual_rms_norm" when
+ * nothing was set. "vllm::fused_mla_dual_rms_norm" gets that op's argument names; any other ours. GRAFT_E_USAGE: not
+ * such a name. */
 GRAFT_API graft_status graft_graph_set_torch_op(graft_graph *g, const char *name, graft_error *err);
 
 /* Receives text piece by piece; returns false to stop (the call then fails with GRAFT_E_IO). */
@@ -215,9 +218,9 @@ GRAFT_API void graft_config_set_limit(graft_config *c, int64_t n);
 /* Rewrites for the machine described in a file written by `graft probe --save` instead of for this one. */
 GRAFT_API graft_status graft_config_set_target(graft_config *c, const char *caps_path, graft_error *err);
 
-/* Called before (when = 0) and after (when = 1) each pass that runs, with the graph as it is; and once more (when = -1) when a pass
- * fails by a fault of its own, with a copy of the graph it was given, before the call fails. Between passes a graph may hold norms
- * that were recognised for a fusion beside the nodes they stand for. NULL: none. */
+/* Called before (when = 0) and after (when = 1) each pass that runs, with the graph as it is; and once more (when = -1)
+ * when a pass fails by a fault of its own, with a copy of the graph it was given, before the call fails. Between passes
+ * a graph may hold norms that were recognised for a fusion beside the nodes they stand for. NULL: none. */
 typedef void (*graft_pass_hook)(void *user, const char *pass, int when, graft_graph *g);
 GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void *user);
 
@@ -226,28 +229,31 @@ GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void
 /* What a rule has bound at one place of a graph, while `where` looks at it. */
 typedef struct graft_match graft_match;
 
-/* A rewrite rule as docs/rules.md describes it, run as one more pass behind graft's own, on at -O1 and up like they are. */
+/* A rewrite rule as docs/rules.md describes it, run as one more pass behind graft's own, on at -O1 and up like they
+ * are. */
 typedef struct graft_rule {
 	size_t struct_size;           /* sizeof(graft_rule) */
 	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
 	const char *match, *emit;
-	bool (*where)(void *user, graft_match *m);   /* more conditions; says why not with graft_match_refuse. NULL: none */
+	/* more conditions; says why not with graft_match_refuse. NULL: none */
+	bool (*where)(void *user, graft_match *m);
 	void *user;                   /* for where */
 } graft_rule;
 
-/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (an unknown op, a name in emit that match does not
- * bind, ...), with its place in the text. GRAFT_E_USAGE: there is a pass of that name. */
+/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (an unknown op, a name in emit that
+ * match does not bind, ...), with its place in the text. GRAFT_E_USAGE: there is a pass of that name. */
 GRAFT_API graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graft_error *err);
 
 /* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit. */
 GRAFT_API graft_status graft_config_load_rules(graft_config *c, const char *path, graft_error *err);
 
-/* For `where`. Of a bound value: its type, "bf16[T, 1536]"; of a bound attribute or literal: its text, "1e-06". NULL: the rule has no such name, or the
- * optional value is not there. Lives until the call of `where` ends. */
+/* For `where`. Of a bound value: its type, "bf16[T, 1536]"; of a bound attribute or literal: its text, "1e-06". NULL:
+ * the rule has no such name, or the optional value is not there. Lives until the call of `where` ends. */
 GRAFT_API const char *graft_match_text(graft_match *m, const char *name);
 /* The number of a bound attribute or literal; false: it is none. */
 GRAFT_API bool graft_match_number(graft_match *m, const char *name, double *out);
-/* The size of an axis (negative: from the end) of a bound value; false: no such axis, or its size is not a known number. */
+/* The size of an axis (negative: from the end) of a bound value; false: no such axis, or its size is not a known
+ * number. */
 GRAFT_API bool graft_match_size(graft_match *m, const char *name, int axis, int64_t *out);
 /* Says why the rule does not apply here, for --explain. Always returns false. */
 GRAFT_API bool graft_match_refuse(graft_match *m, const char *why);
@@ -264,7 +270,12 @@ GRAFT_API graft_status graft_optimize(graft_graph *g, const graft_config *config
 GRAFT_API void graft_report_free(graft_report *r);
 
 /* How a pass ended. */
-typedef enum graft_outcome { GRAFT_PASS_OFF, GRAFT_PASS_UNAVAILABLE, GRAFT_PASS_NO_MATCH, GRAFT_PASS_APPLIED } graft_outcome;
+typedef enum graft_outcome {
+	GRAFT_PASS_OFF,
+	GRAFT_PASS_UNAVAILABLE,
+	GRAFT_PASS_NO_MATCH,
+	GRAFT_PASS_APPLIED
+} graft_outcome;
 
 typedef struct graft_pass_result {
 	const char *pass;
@@ -343,11 +354,13 @@ GRAFT_API graft_status graft_tensors_new(graft_context *ctx, graft_tensors **out
 GRAFT_API void graft_tensors_free(graft_tensors *t);
 
 /* Adds all tensors of a .safetensors file (mapped, not copied), or of an .npy file, which is named by the part of its
- * file name before ".npy". GRAFT_E_DATA: the file is not what it should be. A name that is there already is replaced. */
+ * file name before ".npy". GRAFT_E_DATA: the file is not what it should be. A name that is there already is
+ * replaced. */
 GRAFT_API graft_status graft_tensors_load(graft_tensors *t, const char *path, graft_error *err);
 
 /* Adds a tensor that the caller keeps alive and unchanged. Copies the name and shape, not the data. */
-GRAFT_API graft_status graft_tensors_set(graft_tensors *t, const char *name, const graft_tensor *tensor, graft_error *err);
+GRAFT_API graft_status graft_tensors_set(graft_tensors *t, const char *name, const graft_tensor *tensor,
+                                         graft_error *err);
 
 /* The tensor of that name, or NULL. */
 GRAFT_API const graft_tensor *graft_tensors_get(const graft_tensors *t, const char *name);
@@ -355,8 +368,8 @@ GRAFT_API const graft_tensor *graft_tensors_get(const graft_tensors *t, const ch
 /* i from 0 in the order they were added, NULL past the end; *name (may be NULL) gets its name. */
 GRAFT_API const graft_tensor *graft_tensors_at(const graft_tensors *t, size_t i, const char **name);
 
-/* Numbers that describe a tensor at a glance; of integers and bools too. Elements that are not finite are counted and left out of the rest;
- * a tensor without finite elements has min, max and mean 0. */
+/* Numbers that describe a tensor at a glance; of integers and bools too. Elements that are not finite are counted and
+ * left out of the rest; a tensor without finite elements has min, max and mean 0. */
 typedef struct graft_summary { double min, max, mean; int64_t count, not_finite; } graft_summary;
 GRAFT_API graft_summary graft_tensor_summary(const graft_tensor *t);
 
@@ -370,17 +383,19 @@ typedef struct graft_plan_options {
 	int threads;                  /* 0: one per core */
 	bool random;                  /* fill missing inputs and weights from `seed`, the same on every machine */
 	uint64_t seed;
-	bool strict;                  /* a fused node without a kernel is an error instead of being lowered with a note */
+	/* a fused node without a kernel is an error instead of being lowered with a note */
+	bool strict;
 	const char *const *bind;      /* "T=4" strings, NULL-terminated; NULL: none */
-	const char *device;           /* "cpu" (also NULL); "hip", or "hip:PLUGIN" with the path of a device plugin; "auto": hip, or, with a
-	                               * note that says why not, cpu. On a GPU params are uploaded once: later changes are not seen */
+	/* "cpu" (also NULL); "hip", or "hip:PLUGIN" with the path of a device plugin; "auto": hip, or, with a note that
+	 * says why not, cpu. On a GPU params are uploaded once: later changes are not seen */
+	const char *device;
 	bool profile;                 /* measure each node in every run, see graft_plan_profile */
 } graft_plan_options;
 
-/* Makes a plan: binds symbols from `bind` and from the shapes in `inputs`, fixes order, strides and storage. It takes g as it
- * is and does not change it; g must outlive the plan. options NULL: zeroes. inputs may be NULL; its tensors must outlive the plan.
- * GRAFT_E_UNSUPPORTED names every node that cannot run, all at once. GRAFT_E_DATA: an input is missing or does not fit,
- * or two sources contradict about a symbol (both are named). */
+/* Makes a plan: binds symbols from `bind` and from the shapes in `inputs`, fixes order, strides and storage. It takes g
+ * as it is and does not change it; g must outlive the plan. options NULL: zeroes. inputs may be NULL; its tensors must
+ * outlive the plan. GRAFT_E_UNSUPPORTED names every node that cannot run, all at once. GRAFT_E_DATA: an input is
+ * missing or does not fit, or two sources contradict about a symbol (both are named). */
 GRAFT_API graft_status graft_plan_new(graft_graph *g, const graft_plan_options *options, const graft_tensors *inputs,
                                       graft_plan **out, graft_error *err);
 GRAFT_API void graft_plan_free(graft_plan *p);
@@ -404,14 +419,16 @@ typedef struct graft_profile {
 	const char *pack;             /* whose kernel it ran */
 	double bytes, operations;     /* memory it has to touch; multiplications and additions, of products only */
 	double start, seconds;        /* start: from the beginning of its run */
-	double share;                 /* of the device's memory bandwidth, or of its peak arithmetic where that is nearer; 0: not known */
+	/* of the device's memory bandwidth, or of its peak arithmetic where that is nearer; 0: not known */
+	double share;
 	bool of_arithmetic;           /* which of the two */
 } graft_profile;
 
 /* Node i in the order of execution; NULL past the end, and for a plan that was not asked to measure. */
 GRAFT_API const graft_profile *graft_plan_profile(const graft_plan *p, size_t i);
 
-/* The fastest run as a whole; on a GPU without the copies of inputs and outputs, replayed from the second run on. 0: none measured. */
+/* The fastest run as a whole; on a GPU without the copies of inputs and outputs, replayed from the second run on. 0:
+ * none measured. */
 GRAFT_API double graft_plan_seconds(const graft_plan *p);
 
 /* Where it runs: "cpu", or the device's name and architecture. */
@@ -427,7 +444,8 @@ typedef struct graft_verify_options {
 
 typedef struct graft_verify_result {
 	bool same;
-	char value[128];              /* the first value, in order of execution, that both graphs have and that differs; "" */
+	/* the first value, in order of execution, that both graphs have and that differs; "" */
+	char value[128];
 	char outputs[128];            /* the graph output with the largest difference */
 	double max_abs, max_rel;      /* over all outputs */
 	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */

@@ -5,12 +5,13 @@
  *     const graft_pack *graft_pack_v1(void);
  *
  * It returns a constant table that says which kernels the pack has and what each can do. Asking for the table must be
- * static: no GPU is initialised, no thread started, nothing printed. graft believes no row before it has checked, in this order, each
- * with a reason of its own: the library loads; it speaks this ABI; it has the kernel; the kernel has the signature that graft would
- * call; it covers the architecture; it covers the node (dtype, round, sizes, strides); and, once, when a plan first binds the kernel,
- * a self test on a tiny input agrees with graft's own kernel.
+ * static: no GPU is initialised, no thread started, nothing printed. graft believes no row before it has checked, in
+ * this order, each with a reason of its own: the library loads; it speaks this ABI; it has the kernel; the kernel has
+ * the signature that graft would call; it covers the architecture; it covers the node (dtype, round, sizes, strides);
+ * and, once, when a plan first binds the kernel, a self test on a tiny input agrees with graft's own kernel.
  *
- * Everything in the table is borrowed from the library and lives until it is closed. docs/plugin.md has a worked example.
+ * Everything in the table is borrowed from the library and lives until it is closed. docs/plugin.md has a worked
+ * example.
  */
 #ifndef GRAFT_PLUGIN_H
 #define GRAFT_PLUGIN_H
@@ -29,9 +30,9 @@ extern "C" {
 #define GRAFT_ROUND_LATE  1u                  /* multiply by the weight in float32, cast once */
 #define GRAFT_ROUND_EARLY 2u                  /* cast the normalised x to its dtype, then multiply */
 
-/* One attribute value, symbols bound. Which member counts follows from the op's row: INT, BOOL, DTYPE, AXIS: i (an axis is
- * already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES, DIMS: list, n;
- * LIST: list, n too: integers, or, where the result's dtype is a float, the bits of doubles.
+/* One attribute value, symbols bound. Which member counts follows from the op's row: INT, BOOL, DTYPE, AXIS: i (an axis
+ * is already counted from the front, a name of a NAME attribute is its index in the row's list); FLOAT: f; INTS, AXES,
+ * DIMS: list, n; LIST: list, n too: integers, or, where the result's dtype is a float, the bits of doubles.
  * An optional attribute that is not given has `given` 0. */
 typedef struct graft_attr {
 	int32_t given;
@@ -56,34 +57,38 @@ typedef struct graft_gemm {
 	void *stream;                         /* the launch's */
 } graft_gemm;
 
-/* What the host offers a kernel while it runs. On the CPU `gemm` is NULL; on a GPU `parallel`, `sgemm` and `scratch` are, and `gemm` is
- * when no BLAS was found. */
+/* What the host offers a kernel while it runs. On the CPU `gemm` is NULL; on a GPU `parallel`, `sgemm` and `scratch`
+ * are, and `gemm` is when no BLAS was found. */
 typedef struct graft_host {
 	void *self;
-	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns when all ended. Called
-	 * from inside a body it runs the whole range right there; so does sgemm, which may be called from bodies too. */
-	void (*parallel)(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end), void *arg);
-	/* C = A * B (+ C when accumulate), float32, element strides: a(i,k) = a[i*ai + k*ak], ...; of each pair one stride is 1,
-	 * c is row major (cj = 1). */
+	/* Calls body(arg, begin, end) over pieces of [0, n), each at least `grain` long, on several threads; returns
+	 * when all ended. Called from inside a body it runs the whole range right there; so does sgemm, which may be
+	 * called from bodies too. */
+	void (*parallel)(void *self, int64_t n, int64_t grain, void (*body)(void *arg, int64_t begin, int64_t end),
+	                 void *arg);
+	/* C = A * B (+ C when accumulate), float32, element strides: a(i,k) = a[i*ai + k*ak], ...; of each pair one
+	 * stride is 1, c is row major (cj = 1). */
 	void (*sgemm)(void *self, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak,
 	              const float *b, int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate);
 	/* Scratch memory that lives until the launch returns, 64-byte aligned; NULL when there is none left. */
 	void *(*scratch)(void *self, size_t bytes);
-	/* Queues the product on the stream. 0: done; any other number: not this one, the kernel computes it by itself. */
+	/* Queues the product on the stream. 0: done; any other number: not this one, the kernel computes it by
+	 * itself. */
 	int (*gemm)(void *self, const graft_gemm *g);
 } graft_host;
 
-/* One call of a kernel. Operands and attributes stand in the order of the op's row (docs/ops.md); outputs are allocated, dense
- * unless a plan says otherwise by their strides, and never overlap an input unless the op writes in place. */
+/* One call of a kernel. Operands and attributes stand in the order of the op's row (docs/ops.md); outputs are
+ * allocated, dense unless a plan says otherwise by their strides, and never overlap an input unless the op writes in
+ * place. */
 typedef struct graft_launch {
 	uint32_t struct_size;
 	int32_t n_in, n_out, n_attr;
 	const graft_tensor *in;
 	const graft_tensor *out;
 	const graft_attr *attr;
-	void *stream;                         /* the HIP stream to launch on; NULL on the CPU. On a GPU every tensor's data is
-	                                       * device memory, literals' too; shapes, strides, attributes are the host's, and a
-	                                       * kernel launched later must not point at them */
+	/* the HIP stream to launch on; NULL on the CPU. On a GPU every tensor's data is device memory, literals' too;
+	 * shapes, strides, attributes are the host's, and a kernel launched later must not point at them */
+	void *stream;
 	const graft_host *host;               /* may be NULL on a GPU */
 	char *message;                        /* room for a reason when the launch fails; NUL-terminated */
 	size_t message_size;
@@ -97,7 +102,8 @@ typedef int (*graft_launch_fn)(const graft_launch *launch);
 /* What a kernel can do. A limit of 0 means 'no limit'. */
 typedef struct graft_kernel {
 	const char *name;                     /* the op it implements: "fused_mla_dual_rms_norm" */
-	const char *signature;                /* the op's signature as `graft ops --signatures` prints it; compared as text */
+	/* the op's signature as `graft ops --signatures` prints it; compared as text */
+	const char *signature;
 	uint32_t version;                     /* the kernel's own version, for messages */
 	uint32_t dtypes;                      /* GRAFT_DTYPE_BITs of floating operands it takes */
 	uint32_t rounds;                      /* GRAFT_ROUND_ bits; 0 when the op has no `round` */
@@ -111,7 +117,8 @@ typedef struct graft_kernel {
 
 #define GRAFT_KERNEL_ANY_STRIDE 1u            /* takes rows at any distance; without it operands must be dense */
 #define GRAFT_KERNEL_ODD_LAST   2u            /* takes a last axis of odd length */
-#define GRAFT_KERNEL_ANY_LAYOUT 4u            /* walks operands with any strides on any axis: none is ever copied for it */
+/* walks operands with any strides on any axis: none is ever copied for it */
+#define GRAFT_KERNEL_ANY_LAYOUT 4u
 
 typedef struct graft_pack {
 	uint32_t magic;                       /* GRAFT_PACK_MAGIC */
@@ -132,12 +139,12 @@ typedef const graft_pack *(*graft_pack_fn)(void);
  *
  *     const graft_device *graft_device_v1(void);
  *
- * It is all that graft knows of a GPU's runtime: memory, copies, one stream, events, captured graphs, matrix products. Kernels are in
- * packs. Asking for the table is static; `open` is the first call that starts a GPU.
+ * It is all that graft knows of a GPU's runtime: memory, copies, one stream, events, captured graphs, matrix products.
+ * Kernels are in packs. Asking for the table is static; `open` is the first call that starts a GPU.
  *
- * Every entry that can fail returns 0, or a graft_status with *fault filled: which call of the runtime, and what it answered. A
- * session is used by one thread at a time, not always the same. Copies, events, products and graph launches are queued on the
- * session's stream and run in that order; what they name must live until `wait` has returned.
+ * Every entry that can fail returns 0, or a graft_status with *fault filled: which call of the runtime, and what it
+ * answered. A session is used by one thread at a time, not always the same. Copies, events, products and graph launches
+ * are queued on the session's stream and run in that order; what they name must live until `wait` has returned.
  */
 #define GRAFT_DEVICE_MAGIC 0x56445247u        /* "GRDV" in memory, little endian */
 #define GRAFT_DEVICE_ABI 1
@@ -146,7 +153,8 @@ typedef const graft_pack *(*graft_pack_fn)(void);
 typedef struct graft_session graft_session;   /* one stream of one device; the plugin's own */
 
 typedef struct graft_fault {
-	int32_t code;                         /* what the runtime answered, its own number; 0: the plugin refused by itself */
+	/* what the runtime answered, its own number; 0: the plugin refused by itself */
+	int32_t code;
 	char message[252];                    /* "hipMalloc gave hipErrorOutOfMemory: out of memory" */
 } graft_fault;
 
@@ -174,9 +182,11 @@ typedef struct graft_device {
 	int (*begin)(graft_session *s, graft_fault *fault);
 	void (*end)(graft_session *s);
 
-	int (*alloc)(graft_session *s, size_t size, void **out, graft_fault *fault);        /* size > 0; 256-byte aligned */
+	/* size > 0; 256-byte aligned */
+	int (*alloc)(graft_session *s, size_t size, void **out, graft_fault *fault);
 	void (*free)(graft_session *s, void *p);
-	int (*alloc_host)(graft_session *s, size_t size, void **out, graft_fault *fault);   /* memory of the host that copies fast */
+	/* memory of the host that copies fast */
+	int (*alloc_host)(graft_session *s, size_t size, void **out, graft_fault *fault);
 	void (*free_host)(graft_session *s, void *p);
 	int (*copy_in)(graft_session *s, void *device, const void *host, size_t size, graft_fault *fault);
 	int (*copy_out)(graft_session *s, void *host, const void *device, size_t size, graft_fault *fault);
@@ -186,17 +196,22 @@ typedef struct graft_device {
 	int (*event_new)(graft_session *s, void **out, graft_fault *fault);
 	void (*event_free)(graft_session *s, void *event);
 	int (*event_record)(graft_session *s, void *event, graft_fault *fault);
-	int (*event_seconds)(graft_session *s, void *from, void *to, double *out, graft_fault *fault);   /* both have passed */
+	/* both have passed */
+	int (*event_seconds)(graft_session *s, void *from, void *to, double *out, graft_fault *fault);
 
-	/* What is queued between the two is not run but recorded. After a failed capture_end the stream is as if nothing had been. */
+	/* What is queued between the two is not run but recorded. After a failed capture_end the stream is as if
+	 * nothing had been. */
 	int (*capture_begin)(graft_session *s, graft_fault *fault);
-	int (*capture_end)(graft_session *s, void **graph, graft_fault *fault);             /* graph NULL: drop what was recorded */
+	/* graph NULL: drop what was recorded */
+	int (*capture_end)(graft_session *s, void **graph, graft_fault *fault);
 	int (*graph_launch)(graft_session *s, void *graph, graft_fault *fault);
 	void (*graph_free)(graft_session *s, void *graph);
 
-	/* The library that computes products, looked for at the first call; NULL: none, fault->message says where it looked. */
+	/* The library that computes products, looked for at the first call; NULL: none, fault->message says where it
+	 * looked. */
 	const char *(*blas)(graft_session *s, graft_fault *fault);
-	/* Queues a product, whatever stream it names, by that library. GRAFT_E_UNSUPPORTED: not one that it computes. */
+	/* Queues a product, whatever stream it names, by that library. GRAFT_E_UNSUPPORTED: not one that it
+	 * computes. */
 	int (*gemm)(graft_session *s, const graft_gemm *p, graft_fault *fault);
 } graft_device;
 

@@ -1,7 +1,7 @@
 /* cli.h - what the verbs share: the command line taken apart, one context, errors and notes.
  *
- * A verb is a row of verbs.def and a function verb_<name>(Cli *) that returns an exit code. An option is a row of options.def.
- * Results go to stdout, everything else to stderr.
+ * A verb is a row of verbs.def and a function verb_<name>(Cli *) that returns an exit code. An option is a row of
+ * options.def. Results go to stdout, everything else to stderr.
  */
 #ifndef GRAFT_CLI_H
 #define GRAFT_CLI_H
@@ -31,7 +31,8 @@ typedef enum OptionId {
 typedef struct OptionRow { const char *spelling, *value; unsigned verbs; const char *meaning; } OptionRow;
 extern const OptionRow option_rows[N_OPTIONS];
 
-typedef struct Given { OptionId id; const char *value; } Given;   /* value NULL: a switch, or an optional value left out */
+/* value NULL: a switch, or an optional value left out */
+typedef struct Given { OptionId id; const char *value; } Given;
 
 typedef struct Progress Progress;
 
@@ -50,13 +51,15 @@ typedef struct Cli {
 #include "verbs.def"
 #undef VERB
 
-/* The command line. cli_parse fills files and given from the words behind the verb; false: c->err says what is wrong. */
+/* The command line. cli_parse fills files and given from the words behind the verb; false: c->err says what is
+ * wrong. */
 bool cli_parse(Cli *c, int argc, char **argv, int verb);
 bool cli_has(const Cli *c, OptionId id);
 const char *cli_value(const Cli *c, OptionId id);            /* the last one given; NULL: none, or without a value */
 /* The i-th value of an option that may be repeated, from 0; NULL past the end. */
 const char *cli_nth(const Cli *c, OptionId id, int i);
-/* A whole number in [min, max]; `otherwise` when the option is not given. Fills c->err and returns false when it is no such number. */
+/* A whole number in [min, max]; `otherwise` when the option is not given. Fills c->err and returns false when it is no
+ * such number. */
 bool cli_number(Cli *c, OptionId id, int64_t min, int64_t max, int64_t otherwise, int64_t *out);
 
 /* Prints c->err as `error: ...` and returns its exit code. */
@@ -81,7 +84,8 @@ graft_status cli_save(Cli *c, graft_graph *g, const char *out, graft_format form
 graft_status cli_kernels(Cli *c);
 /* A format by name ("text", "json", "dot"); NULL: otherwise. */
 graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_format *out);
-/* What --config, -O, --enable, --disable, --passes, --opt-limit and --target say, in that order; NULL c->err on success. */
+/* What --config, -O, --enable, --disable, --passes, --opt-limit and --target say, in that order; NULL c->err on
+ * success. */
 graft_status cli_config(Cli *c, graft_config **out);
 /* --random, --bind, --threads, --strict; bind must have room for every option given plus one. */
 graft_status cli_plan_options(Cli *c, const char **bind, graft_plan_options *out);

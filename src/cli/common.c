@@ -57,7 +57,8 @@ static graft_status apply(Cli *c, graft_config *config, const Given *g)
 	switch (g->id) {
 	case OPT_level:
 		if (!g->value || !*g->value || g->value[1] || *g->value < '0' || *g->value > '3')
-			return error_set(&c->err, GRAFT_E_USAGE, "-O wants a level from 0 to 3, found '%s'", g->value ? g->value : "");
+			return error_set(&c->err, GRAFT_E_USAGE, "-O wants a level from 0 to 3, found '%s'",
+			                 g->value ? g->value : "");
 		return graft_config_set_level(config, *g->value - '0', &c->err);
 	case OPT_enable:  return graft_config_set(config, g->value, GRAFT_ON, "--enable", &c->err);
 	case OPT_disable: return graft_config_set(config, g->value, GRAFT_OFF, "--disable", &c->err);
@@ -111,8 +112,9 @@ graft_status cli_plan_options(Cli *c, const char **bind, graft_plan_options *out
 	if (!cli_number(c, OPT_random, 0, INT64_MAX, 0, &seed) || !cli_number(c, OPT_threads, 1, 1024, 0, &threads))
 		return c->err.status;
 	*out = (graft_plan_options){
-		.struct_size = sizeof *out, .threads = (int)threads, .random = cli_has(c, OPT_random), .seed = (uint64_t)seed,
-		.strict = cli_has(c, OPT_strict), .bind = bind, .profile = cli_has(c, OPT_profile) || cli_has(c, OPT_trace),
+		.struct_size = sizeof *out, .threads = (int)threads, .random = cli_has(c, OPT_random),
+		.seed = (uint64_t)seed, .strict = cli_has(c, OPT_strict), .bind = bind,
+		.profile = cli_has(c, OPT_profile) || cli_has(c, OPT_trace),
 	};
 	return GRAFT_OK;
 }

@@ -22,7 +22,8 @@ static Decision decide(const Show *s, const Pass *pass)
 	Arena *a = s->out.arena;
 	Decision d = config_decide(s->config, pass, a);
 	if (!listed(s->config, pass))
-		return (Decision){ d.requested, false, s->config->list_who, arena_printf(a, "not in the list of %s", s->config->list_who) };
+		return (Decision){ d.requested, false, s->config->list_who,
+		                   arena_printf(a, "not in the list of %s", s->config->list_who) };
 	if (!d.wanted || !pass->kernel)
 		return d;
 	Answer kernel = target_kernel(s->target, pass->kernel, a);
@@ -42,7 +43,8 @@ static void put(Text *out, const char *before, const char *key, const char *valu
 static void put_row(Show *s, const char *pass, const Decision *d, bool last)
 {
 	if (!s->json) {
-		text_printf(&s->out, "%-24s %-10s %-10s %-16s %s\n", pass, flags[d->requested], d->wanted ? "on" : "off", d->who, d->reason);
+		text_printf(&s->out, "%-24s %-10s %-10s %-16s %s\n", pass, flags[d->requested],
+		            d->wanted ? "on" : "off", d->who, d->reason);
 		return;
 	}
 	put(&s->out, "  {", "pass", pass);
@@ -61,7 +63,8 @@ static void show(Job *job, void *arg)
 	if (s->json)
 		text_puts(&s->out, "[\n");
 	else
-		text_printf(&s->out, "%-24s %-10s %-10s %-16s %s\n", "pass", "requested", "effective", "decided by", "why");
+		text_printf(&s->out, "%-24s %-10s %-10s %-16s %s\n", "pass", "requested", "effective",
+		            "decided by", "why");
 	for (size_t i = 0, n = s->config->n_pass; i < n; i++) {
 		Decision d = decide(s, s->config->pass[i]);
 		put_row(s, s->config->pass[i]->name, &d, i + 1 == n);

@@ -1,7 +1,7 @@
 /* diff.c - graft diff: lines of the notation that only one of two graphs has.
  *
- * A line of the notation stands for itself: every value has one name, so equal lines mean the same and their order does not matter. Lines only
- * A has are printed as `- line`, lines only B has as `+ line`, at the place where they stand.
+ * A line of the notation stands for itself: every value has one name, so equal lines mean the same and their order does
+ * not matter. Lines only A has are printed as `- line`, lines only B has as `+ line`, at the place where they stand.
  */
 #include "cli.h"
 #include "../ir/context.h"

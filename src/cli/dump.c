@@ -10,7 +10,8 @@ static Node *find_node(Job *job, const Around *a)
 {
 	Value *v = value_find(a->g, a->node, a->node_size);
 	if (!v)
-		fail(job, GRAFT_E_USAGE, "--around names '%.*s', but no value has that name", (int)a->node_size, a->node);
+		fail(job, GRAFT_E_USAGE, "--around names '%.*s', but no value has that name", (int)a->node_size,
+		     a->node);
 	if (!v->def)
 		fail(job, GRAFT_E_USAGE, "--around names '%s', which no node makes: it is an input", v->name);
 	return v->def;
@@ -52,7 +53,8 @@ static void extract_around(Job *job, void *arg)
 static graft_status around(Cli *c, graft_graph **g)
 {
 	const char *text = cli_value(c, OPT_around), *comma = strrchr(text, ',');
-	Around a = { .g = &(*g)->g, .node = text, .node_size = comma ? (size_t)(comma - text) : strlen(text), .radius = 1 };
+	Around a = { .g = &(*g)->g, .node = text, .node_size = comma ? (size_t)(comma - text) : strlen(text),
+	             .radius = 1 };
 	char *end;
 	if (comma) {
 		long r = strtol(comma + 1, &end, 10);

@@ -77,7 +77,8 @@ static void print_verb(int v)
 
 static void print_overview(void)
 {
-	printf("graft %s - tensor graphs rewritten safely\n\nusage: graft VERB [operands] [options]\n\n", GRAFT_VERSION);
+	printf("graft %s - tensor graphs rewritten safely\n\nusage: graft VERB [operands] [options]\n\n",
+	       GRAFT_VERSION);
 	for (int v = 0; v < N_VERBS; v++)
 		printf("  %-8s %-12s %s\n", verbs[v].name, verbs[v].operands, verbs[v].meaning);
 	printf("\n`graft help VERB` lists a verb's options. Exit codes:");
@@ -89,13 +90,14 @@ static void print_overview(void)
 static void print_markdown(void)
 {
 	printf("# The tool\n\nMade from `src/cli/verbs.def` and `options.def` by `make docs`.\n\n"
-	       "Results go to standard output, notes and errors to standard error; errors read `file:line:column: path: message`. "
-	       "No environment variable changes what graft does.\n\n| exit code | meaning |\n|---|---|\n");
+	       "Results go to standard output, notes and errors to standard error; errors read `file:line:column: "
+	       "path: message`. No environment variable changes what graft does.\n\n| exit code | meaning |\n"
+	       "|---|---|\n");
 	for (int i = 0; i < N_EXITS; i++)
 		printf("| %d | %s |\n", exits[i].code, exits[i].meaning);
 	for (int v = 0; v < N_VERBS; v++) {
-		printf("\n## graft %s%s%s\n\n%s: %s\n", verbs[v].name, space(verbs[v].operands), verbs[v].operands, verbs[v].meaning,
-		       verbs[v].details);
+		printf("\n## graft %s%s%s\n\n%s: %s\n", verbs[v].name, space(verbs[v].operands), verbs[v].operands,
+		       verbs[v].meaning, verbs[v].details);
 		if (has_options(v))
 			printf("\n| option | meaning |\n|---|---|\n");
 		each_option(v, "markdown");
@@ -106,10 +108,12 @@ static void print_man(void)
 {
 	printf(".TH GRAFT 1 \"\" \"graft %s\" \"User Commands\"\n.SH NAME\ngraft \\- tensor graphs rewritten safely\n"
 	       ".SH SYNOPSIS\n.B graft\n.I VERB\n[operands] [options]\n.SH DESCRIPTION\n"
-	       "Loads an exported tensor graph, rewrites it with guarded passes, and writes it back or runs it. A rewrite happens only when it is "
-	       "wanted, possible and legal; when it does not happen graft says why.\n", GRAFT_VERSION);
+	       "Loads an exported tensor graph, rewrites it with guarded passes, and writes it back or runs it. A "
+	       "rewrite happens only when it is wanted, possible and legal; when it does not happen graft says why.\n",
+	       GRAFT_VERSION);
 	for (int v = 0; v < N_VERBS; v++) {
-		printf(".SH \"graft %s%s%s\"\n%s\n", verbs[v].name, space(verbs[v].operands), verbs[v].operands, verbs[v].details);
+		printf(".SH \"graft %s%s%s\"\n%s\n", verbs[v].name, space(verbs[v].operands), verbs[v].operands,
+		       verbs[v].details);
 		each_option(v, "man");
 	}
 	printf(".SH \"EXIT STATUS\"\n");

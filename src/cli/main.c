@@ -22,7 +22,8 @@ static int run_verb(Cli *c, int verb, int argc, char **argv)
 	}
 	if (c->n_files < verbs[verb].min || c->n_files > verbs[verb].max)
 		return cli_usage(c, "graft %s wants %s, found %d file%s", verbs[verb].name,
-		                 *verbs[verb].operands ? verbs[verb].operands : "no file", c->n_files, c->n_files == 1 ? "" : "s");
+		                 *verbs[verb].operands ? verbs[verb].operands : "no file", c->n_files,
+		                 c->n_files == 1 ? "" : "s");
 	if (graft_context_new(NULL, &c->ctx, &c->err))
 		return cli_fail(c);
 	int code = verbs[verb].run(c);

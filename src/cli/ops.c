@@ -33,8 +33,9 @@ static void print_cell(const char *s)
 
 static void print_page(void)
 {
-	printf("# Ops\n\nMade from `src/ir/ops.def` by `make docs`. An operand with `?` may be left out, one with `...` may be repeated. "
-	       "`view`: the result shares its operand's memory; `maybe view`: where strides allow; `writes`: in place.\n\n"
+	printf("# Ops\n\nMade from `src/ir/ops.def` by `make docs`. An operand with `?` may be left out, one with "
+	       "`...` may be repeated. `view`: the result shares its operand's memory; `maybe view`: where strides "
+	       "allow; `writes`: in place.\n\n"
 	       "| op | operands | results | attributes | meaning | memory |\n|---|---|---|---|---|---|\n");
 	for (int i = 0; i < OP_COUNT; i++) {
 		const Op *op = &op_table[i];
@@ -99,7 +100,8 @@ static graft_status print_used(Cli *c)
 	}
 	size_t n = count_ops(counts, &g->g, cli_has(c, OPT_unsupported));
 	for (size_t i = 0; i < n; i++)
-		printf("%8zu  %s%s\n", counts[i].n, counts[i].name, counts[i].known ? "" : "  (not an op graft can run)");
+		printf("%8zu  %s%s\n", counts[i].n, counts[i].name,
+		       counts[i].known ? "" : "  (not an op graft can run)");
 	free(counts);
 	graft_graph_free(g);
 	return GRAFT_OK;

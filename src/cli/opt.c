@@ -17,8 +17,8 @@ static bool asked(const Cli *c, OptionId id, const char *pass)
 static void dump(Hook *h, const char *pass, int when, graft_graph *g)
 {
 	char path[4096];
-	int n = snprintf(path, sizeof path, "%s/%02d-%s-%s.graft", cli_value(h->c, OPT_dump_dir), h->n_dumped, when ? "after" : "before",
-	                 pass);
+	int n = snprintf(path, sizeof path, "%s/%02d-%s-%s.graft", cli_value(h->c, OPT_dump_dir), h->n_dumped,
+	                 when ? "after" : "before", pass);
 	h->n_dumped += when;
 	if (n < 0 || (size_t)n >= sizeof path)
 		h->failed = error_set(&h->c->err, GRAFT_E_USAGE, "the folder's name in --dump-dir is too long");
@@ -70,7 +70,8 @@ static graft_status check_names(Cli *c, const graft_report *r)
 	for (size_t i = 0; i < sizeof naming / sizeof *naming; i++) {
 		const char *pass = cli_value(c, naming[i]);
 		if (pass && graft_report_applied(r, pass) < 0)
-			return error_set(&c->err, GRAFT_E_USAGE, "%s names the pass '%s', which is not one of those considered",
+			return error_set(&c->err, GRAFT_E_USAGE,
+			                 "%s names the pass '%s', which is not one of those considered",
 			                 option_rows[naming[i]].spelling, pass);
 	}
 	return GRAFT_OK;
@@ -86,12 +87,13 @@ static graft_status check_expectations(Cli *c, const graft_report *r)
 			return c->err.status;
 		int64_t found = graft_report_applied(r, pass);
 		if (found < 0)
-			return error_set(&c->err, GRAFT_E_USAGE, "--expect names the pass '%s', which is not one of those considered", pass);
+			return error_set(&c->err, GRAFT_E_USAGE,
+			                 "--expect names the pass '%s', which is not one of those considered", pass);
 		if (found == wanted)
 			continue;
 		cli_explain(r, pass);
-		return error_set(&c->err, GRAFT_E_DIFFERS, "expected %lld rewrites by %s, found %lld", (long long)wanted, pass,
-		                 (long long)found);
+		return error_set(&c->err, GRAFT_E_DIFFERS, "expected %lld rewrites by %s, found %lld",
+		                 (long long)wanted, pass, (long long)found);
 	}
 	return GRAFT_OK;
 }
@@ -101,7 +103,8 @@ static const char *const outcomes[] = { "off", "unavailable", "no match", "appli
 static void print_stats(const graft_report *r, bool timing)
 {
 	const graft_pass_result *p;
-	printf("%-24s %-12s %8s %8s %8s%s  %s\n", "pass", "outcome", "applied", "before", "after", timing ? "       ms" : "", "why");
+	printf("%-24s %-12s %8s %8s %8s%s  %s\n", "pass", "outcome", "applied", "before", "after",
+	       timing ? "       ms" : "", "why");
 	for (size_t i = 0; (p = graft_report_pass(r, i)); i++) {
 		printf("%-24s %-12s %8lld %8lld %8lld", p->pass, outcomes[p->outcome], (long long)p->applied,
 		       (long long)p->nodes_before, (long long)p->nodes_after);
@@ -130,13 +133,14 @@ static void print_stats_json(const graft_report *r, bool timing)
 	const graft_pass_result *p;
 	printf("{\"passes\": [");
 	for (size_t i = 0; (p = graft_report_pass(r, i)); i++) {
-		printf("%s\n  {\"pass\": \"%s\", \"requested\": \"%s\", \"effective\": %s, \"decided_by\": ", i ? "," : "", p->pass,
-		       flags[p->requested], p->effective ? "true" : "false");
+		printf("%s\n  {\"pass\": \"%s\", \"requested\": \"%s\", \"effective\": %s, \"decided_by\": ",
+		       i ? "," : "", p->pass, flags[p->requested], p->effective ? "true" : "false");
 		print_json_string(p->decided_by);
 		printf(", \"reason\": ");
 		print_json_string(p->reason);
-		printf(", \"outcome\": \"%s\", \"applied\": %lld, \"nodes_before\": %lld, \"nodes_after\": %lld", outcomes[p->outcome],
-		       (long long)p->applied, (long long)p->nodes_before, (long long)p->nodes_after);
+		printf(", \"outcome\": \"%s\", \"applied\": %lld, \"nodes_before\": %lld, \"nodes_after\": %lld",
+		       outcomes[p->outcome], (long long)p->applied, (long long)p->nodes_before,
+		       (long long)p->nodes_after);
 		if (timing)
 			printf(", \"seconds\": %.9f", p->seconds);
 		printf("}");
@@ -148,7 +152,8 @@ static graft_status write_graph(Cli *c, graft_graph *g)
 {
 	const char *out = cli_value(c, OPT_out);
 	graft_format format;
-	graft_status status = cli_format(c, cli_value(c, OPT_to), out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
+	graft_status status = cli_format(c, cli_value(c, OPT_to),
+	                                 out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
 	if (!status && cli_value(c, OPT_torch_op))
 		status = graft_graph_set_torch_op(g, cli_value(c, OPT_torch_op), &c->err);
 	if (status)

@@ -41,8 +41,8 @@ static bool reject(Cli *c, const char *fmt, ...)
 	int n = vsnprintf(c->err.message, sizeof c->err.message, fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof c->err.message)
-		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help%s%s'", *c->verb ? " " : "",
-		         c->verb);
+		snprintf(c->err.message + n, sizeof c->err.message - (size_t)n, "; see 'graft help%s%s'",
+		         *c->verb ? " " : "", c->verb);
 	return false;
 }
 
@@ -115,8 +115,8 @@ bool cli_number(Cli *c, OptionId id, int64_t min, int64_t max, int64_t otherwise
 	errno = 0;
 	long long n = strtoll(value, &end, 10);
 	if (!*value || *end || errno || n < min || n > max)
-		return reject(c, "%s wants a whole number from %lld to %lld, found '%s'", option_rows[id].spelling, (long long)min,
-		              (long long)max, value);
+		return reject(c, "%s wants a whole number from %lld to %lld, found '%s'", option_rows[id].spelling,
+		              (long long)min, (long long)max, value);
 	*out = n;
 	return true;
 }

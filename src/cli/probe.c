@@ -54,13 +54,14 @@ static void fill(Table *t)
 static void print_device(const Table *t)
 {
 	const graft_device_info *d = &t->device->info;
-	printf("device %s: %s, warp size %d, %d units, %.1f GB", d->name, d->platform, (int)d->warp, (int)d->units, (double)d->memory * 1e-9);
+	printf("device %s: %s, warp size %d, %d units, %.1f GB", d->name, d->platform, (int)d->warp, (int)d->units,
+	       (double)d->memory * 1e-9);
 	if (d->bandwidth > 0)
 		printf(", %.0f GB/s", d->bandwidth * 1e-9);
 	if (d->flops_half > 0)
 		printf(", %.0f TFLOP/s in half precision", d->flops_half * 1e-12);
-	printf("\nplugin %s\nproducts: %s%s%s\n", t->device->plugin, t->blas ? t->blas : "the pack's own kernel (", t->blas ? "" : t->no_blas,
-	       t->blas ? "" : ")");
+	printf("\nplugin %s\nproducts: %s%s%s\n", t->device->plugin, t->blas ? t->blas : "the pack's own kernel (",
+	       t->blas ? "" : t->no_blas, t->blas ? "" : ")");
 }
 
 static void print_text(const Table *t)
@@ -119,9 +120,10 @@ static void put_device(Text *out, const Table *t)
 	put(out, "  \"device\": {", "name", d->name);
 	put(out, ", ", "platform", d->platform);
 	put(out, ", ", "plugin", t->device->plugin);
-	text_printf(out, ", \"warp\": %d, \"units\": %d, \"memory\": %llu, \"bandwidth\": %.0f, ", (int)d->warp, (int)d->units,
-	            (unsigned long long)d->memory, d->bandwidth);
-	text_printf(out, "\"flops_f64\": %.0f, \"flops_f32\": %.0f, \"flops_half\": %.0f, ", d->flops_f64, d->flops_f32, d->flops_half);
+	text_printf(out, ", \"warp\": %d, \"units\": %d, \"memory\": %llu, \"bandwidth\": %.0f, ", (int)d->warp,
+	            (int)d->units, (unsigned long long)d->memory, d->bandwidth);
+	text_printf(out, "\"flops_f64\": %.0f, \"flops_f32\": %.0f, \"flops_half\": %.0f, ", d->flops_f64, d->flops_f32,
+	            d->flops_half);
 	if (t->blas)
 		put(out, "", "blas", t->blas);
 	else
@@ -173,7 +175,8 @@ static const Target *target_asked(Job *job, Cli *c, const Table *t)
 	const char *arch = cli_has(c, OPT_arch) ? cli_value(c, OPT_arch) : t->device ? t->device->info.arch : "cpu";
 	if (t->device && !cli_has(c, OPT_arch))
 		return device_target(t->device, c->ctx, t->a);
-	return cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, t->a) : target_for(c->ctx, arch, t->a);
+	return cli_has(c, OPT_isolated) ? target_isolated(job, c->ctx, arch, SECONDS, t->a) :
+	       target_for(c->ctx, arch, t->a);
 }
 
 static void probe(Job *job, void *arg)
@@ -182,7 +185,8 @@ static void probe(Job *job, void *arg)
 	const char *path = cli_value(c, OPT_save);
 	Table t = { .a = &job->scratch };
 	if (cli_has(c, OPT_device) && cli_has(c, OPT_isolated))
-		fail(job, GRAFT_E_USAGE, "--device opens a GPU in this process, --isolated asks in child processes: give one of them");
+		fail(job, GRAFT_E_USAGE,
+		     "--device opens a GPU in this process, --isolated asks in child processes: give one of them");
 	if (cli_has(c, OPT_device))
 		open_device(job, cli_value(c, OPT_device), &t);
 	t.target = target_asked(job, c, &t);

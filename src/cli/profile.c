@@ -60,16 +60,18 @@ void profile_print(const graft_plan *plan)
 	Widths w = widths_of(plan);
 	char size[32], share[48];
 	double sum = 0, bytes = 0;
-	printf("on %s\n%-*s  %-*s  %-*s  %10s  %12s  %s\n", graft_plan_device(plan), w.node, "node", w.op, "op", w.pack, "kernel", "bytes",
-	       "time", "share of peak");
+	printf("on %s\n%-*s  %-*s  %-*s  %10s  %12s  %s\n", graft_plan_device(plan), w.node, "node", w.op, "op", w.pack,
+	       "kernel", "bytes", "time", "share of peak");
 	for (size_t i = 0; (r = graft_plan_profile(plan, i)); i++) {
-		printf("%-*s  %-*s  %-*s  %10s  %9.3f us  %s\n", w.node, r->node, w.op, r->op, w.pack, short_pack(r->pack),
-		       size_text(size, r->bytes), r->seconds * 1e6, share_text(share, r));
+		printf("%-*s  %-*s  %-*s  %10s  %9.3f us  %s\n", w.node, r->node, w.op, r->op, w.pack,
+		       short_pack(r->pack), size_text(size, r->bytes), r->seconds * 1e6, share_text(share, r));
 		sum += r->seconds;
 		bytes += r->bytes;
 	}
-	printf("%-*s  %-*s  %-*s  %10s  %9.3f us\n", w.node, "sum", w.op, "", w.pack, "", size_text(size, bytes), sum * 1e6);
-	printf("%-*s  %-*s  %-*s  %10s  %9.3f us\n", w.node, "total", w.op, "", w.pack, "", "", graft_plan_seconds(plan) * 1e6);
+	printf("%-*s  %-*s  %-*s  %10s  %9.3f us\n", w.node, "sum", w.op, "", w.pack, "", size_text(size, bytes),
+	       sum * 1e6);
+	printf("%-*s  %-*s  %-*s  %10s  %9.3f us\n", w.node, "total", w.op, "", w.pack, "", "",
+	       graft_plan_seconds(plan) * 1e6);
 }
 
 /* ---- the trace --------------------------------------------------------------------------------------------- */
@@ -85,7 +87,8 @@ static void put_row(Text *t, const graft_profile *r)
 {
 	put(t, "  {", "name", r->node);
 	put(t, ", ", "cat", r->op);
-	text_printf(t, ", \"ph\": \"X\", \"pid\": 0, \"tid\": 0, \"ts\": %.3f, \"dur\": %.3f", r->start * 1e6, r->seconds * 1e6);
+	text_printf(t, ", \"ph\": \"X\", \"pid\": 0, \"tid\": 0, \"ts\": %.3f, \"dur\": %.3f", r->start * 1e6,
+	            r->seconds * 1e6);
 	put(t, ", \"args\": {", "kernel", r->pack);
 	text_printf(t, ", \"bytes\": %.0f, \"operations\": %.0f, \"share\": %.4f", r->bytes, r->operations, r->share);
 	put(t, ", ", "of", r->of_arithmetic ? "arithmetic" : "bandwidth");
@@ -100,7 +103,8 @@ static void write_trace(Job *job, void *arg)
 	const graft_profile *r;
 	Text t = { .arena = &job->scratch };
 	text_puts(&t, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n");
-	put(&t, "  {\"name\": \"process_name\", \"ph\": \"M\", \"pid\": 0, \"args\": {", "name", graft_plan_device(trace->plan));
+	put(&t, "  {\"name\": \"process_name\", \"ph\": \"M\", \"pid\": 0, \"args\": {", "name",
+	    graft_plan_device(trace->plan));
 	text_puts(&t, "}}");
 	for (size_t i = 0; (r = graft_plan_profile(trace->plan, i)); i++) {
 		text_puts(&t, ",\n");

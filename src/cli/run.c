@@ -37,7 +37,8 @@ static graft_status run_repeatedly(Cli *c, graft_plan *plan)
 	progress_end(c);
 	if (!status && cli_has(c, OPT_repeat)) {
 		qsort(seconds, (size_t)n, sizeof *seconds, by_size);
-		cli_note("%lld runs: fastest %.3f ms, median %.3f ms", (long long)n, seconds[0] * 1e3, seconds[n / 2] * 1e3);
+		cli_note("%lld runs: fastest %.3f ms, median %.3f ms", (long long)n, seconds[0] * 1e3,
+		         seconds[n / 2] * 1e3);
 	}
 	free(seconds);
 	return status;
@@ -99,7 +100,8 @@ static graft_status plan_and_run(Cli *c, graft_graph *g, const graft_plan_option
 	if (!status)
 		status = save_or_print(c, plan);
 	if (!status)
-		cli_note("storage: %zu bytes at the highest point, %zu without reuse", graft_plan_peak(plan), graft_plan_total(plan));
+		cli_note("storage: %zu bytes at the highest point, %zu without reuse", graft_plan_peak(plan),
+		         graft_plan_total(plan));
 	graft_plan_free(plan);
 	return status;
 }
@@ -117,7 +119,8 @@ int verb_run(Cli *c)
 	graft_graph *g = NULL;
 	graft_tensors *inputs = NULL;
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
-	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
+	graft_status status = bind ? cli_kernels(c) :
+	                       error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
 		status = cli_load(c, c->files[0], &g);
 	if (!status)

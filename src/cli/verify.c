@@ -42,7 +42,8 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 {
 	graft_verify_options options = { .struct_size = sizeof options };
 	graft_verify_result result;
-	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) || cli_plan_options(c, bind, &options.run))
+	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) ||
+	    cli_plan_options(c, bind, &options.run))
 		return c->err.status;
 	progress_start(c, "running and comparing", c->files[0]);
 	graft_status status = graft_verify(a, b, &options, inputs, &result, &c->err);
@@ -50,12 +51,14 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 	if (status)
 		return status;
 	if (result.same) {
-		printf("same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after\n", result.max_abs, result.max_rel,
-		       result.outputs, result.seconds_a, result.seconds_b);
+		printf("same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after\n",
+		       result.max_abs, result.max_rel, result.outputs, result.seconds_a, result.seconds_b);
 		return GRAFT_OK;
 	}
-	return error_set(&c->err, GRAFT_E_DIFFERS, "they differ: output %s by up to %.3g (relative %.3g); the first value that differs is %s",
-	                 result.outputs, result.max_abs, result.max_rel, *result.value ? result.value : "an output itself");
+	return error_set(&c->err, GRAFT_E_DIFFERS,
+	                 "they differ: output %s by up to %.3g (relative %.3g); the first value that differs is %s",
+	                 result.outputs, result.max_abs, result.max_rel,
+	                 *result.value ? result.value : "an output itself");
 }
 
 int verb_verify(Cli *c)
@@ -63,7 +66,8 @@ int verb_verify(Cli *c)
 	graft_graph *a = NULL, *b = NULL;
 	graft_tensors *inputs = NULL;
 	const char **bind = calloc((size_t)c->n_given + 1, sizeof *bind);
-	graft_status status = bind ? cli_kernels(c) : error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
+	graft_status status = bind ? cli_kernels(c) :
+	                       error_set(&c->err, GRAFT_E_NOMEM, "no memory left for the options");
 	if (!status)
 		status = cli_load(c, c->files[0], &a);
 	if (!status)

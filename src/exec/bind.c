@@ -108,7 +108,8 @@ static Answer ask(graft_plan *p, const Node *n)
 	return target_bind(p->target, p->g, n->op, types, n->n_in, n->attr, distance, a);
 }
 
-/* Does a pass make this op only where a kernel for it can be called? Then a missing kernel means what the user should know. */
+/* Does a pass make this op only where a kernel for it can be called? Then a missing kernel means what the user should
+ * know. */
 static bool guarded_op(const Op *op)
 {
 	for (size_t i = 0; i < n_passes; i++)
@@ -127,8 +128,8 @@ static const graft_kernel *own_kernel(graft_plan *p, const Op *op)
 	return NULL;
 }
 
-/* Packs that were named take the place of graft's own for fused ops alone: what else they lack, graft computes itself; but not for a
- * GPU, whose memory it does not reach. */
+/* Packs that were named take the place of graft's own for fused ops alone: what else they lack, graft computes itself;
+ * but not for a GPU, whose memory it does not reach. */
 static Answer ask_or_own(graft_plan *p, const Node *n)
 {
 	Answer a = ask(p, n);
@@ -279,7 +280,8 @@ static void bind_step(graft_plan *p, const Node *n, const Answer *a)
 /* Graft's own kernels say by their family whether they multiply matrices; a pack's could. */
 static void provide_blas(graft_plan *p, const Node *n, bool builtin)
 {
-	bool multiplies = (!builtin && !p->device) || !strcmp(n->op->family, "matmul") || !strcmp(n->op->family, "attention");
+	bool multiplies = (!builtin && !p->device) || !strcmp(n->op->family, "matmul") ||
+		!strcmp(n->op->family, "attention");
 	if (multiplies && p->device)
 		gpu_need_blas(p);
 	else if (multiplies && !p->host.blas_sought && !host_need_blas(&p->host))
@@ -293,7 +295,8 @@ static void bind_constant(graft_plan *p, const Node *n)
 	size_t size;
 	graft_tensor t = tensor_of(p, n->out[0]->name, &n->out[0]->type, &size);
 	t.data = plan_block(&p->arena, size);
-	graft_launch l = { .struct_size = sizeof l, .n_out = 1, .n_attr = (int32_t)n->n_attr, .out = &t, .attr = bind_attrs(p, n),
+	graft_launch l = { .struct_size = sizeof l, .n_out = 1, .n_attr = (int32_t)n->n_attr, .out = &t,
+	                   .attr = bind_attrs(p, n),
 	                   .host = &p->host.api, .message = p->message, .message_size = sizeof p->message };
 	int status = size ? own_kernel(p, n->op)->launch(&l) : 0;
 	host_launched(&p->host);
@@ -376,7 +379,8 @@ static bool still(const Troubles *t, const char *op)
 
 void bind_nodes(graft_plan *p)
 {
-	p->target = p->device ? device_target(p->device, p->ctx, &p->arena) : target_open(p->arena.job, p->ctx, NULL, &p->arena);
+	p->target = p->device ? device_target(p->device, p->ctx, &p->arena) :
+		target_open(p->arena.job, p->ctx, NULL, &p->arena);
 	Troubles t = try_bind(p);
 	if (t.n && !p->spec.options.strict && lower(p)) {
 		Troubles before = t;

@@ -22,8 +22,8 @@ DeviceKind device_kind(Job *job, const char *asked)
 		return DEVICE_AUTO;
 	if (!strcmp(asked, "hip") || named_plugin(asked))
 		return DEVICE_HIP;
-	fail(job, GRAFT_E_USAGE, "there is no device '%s'; wanted auto, cpu, hip, or hip:PLUGIN with the path of a device plugin",
-	     asked);
+	fail(job, GRAFT_E_USAGE,
+	     "there is no device '%s'; wanted auto, cpu, hip, or hip:PLUGIN with the path of a device plugin", asked);
 }
 
 /* ---- the file ---------------------------------------------------------------------------------------------- */
@@ -59,7 +59,8 @@ static const char *find_plugin(Job *job, Arena *a)
 		if (!access(path, F_OK))
 			return path;
 	}
-	fail(job, GRAFT_E_UNAVAILABLE, "there is no device plugin: " PLUGIN_FILE " lies neither in %s nor in graft/ or ../lib/graft/ "
+	fail(job, GRAFT_E_UNAVAILABLE,
+	     "there is no device plugin: " PLUGIN_FILE " lies neither in %s nor in graft/ or ../lib/graft/ "
 	     "from there; build it with `make hip`, or name it as hip:PATH", folder ? folder : "graft's own folder");
 }
 
@@ -77,12 +78,14 @@ static graft_device_fn load(Job *job, const char *path, Arena *into)
 	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!handle) {
 		const char *said = dlerror();
-		fail(job, GRAFT_E_UNAVAILABLE, "the device plugin '%s' does not load: %s", path, said ? said : "no reason was given");
+		fail(job, GRAFT_E_UNAVAILABLE, "the device plugin '%s' does not load: %s", path,
+		     said ? said : "no reason was given");
 	}
 	arena_undo(into, close_library, handle);
 	union { void *object; graft_device_fn fn; } symbol = { dlsym(handle, GRAFT_DEVICE_SYMBOL) };
 	if (!symbol.object)
-		fail(job, GRAFT_E_UNAVAILABLE, "'%s' is no device plugin: it does not export " GRAFT_DEVICE_SYMBOL, path);
+		fail(job, GRAFT_E_UNAVAILABLE, "'%s' is no device plugin: it does not export " GRAFT_DEVICE_SYMBOL,
+		     path);
 	return symbol.fn;
 }
 
@@ -93,9 +96,10 @@ static const graft_device *check(Job *job, const char *path, const graft_device 
 		fail(job, GRAFT_E_UNAVAILABLE, "'%s' is no device plugin: its table %s", path,
 		     t ? "does not begin as one does" : "is not there");
 	if (t->abi != GRAFT_DEVICE_ABI || t->struct_size != sizeof *t || t->n_entries != GRAFT_DEVICE_ENTRIES)
-		fail(job, GRAFT_E_UNAVAILABLE, "the device plugin '%s' speaks ABI %u with %u entries in %u bytes, graft " GRAFT_VERSION
-		     " speaks ABI %d with %d in %zu; build it again against this graft's plugin.h", path, t->abi, t->n_entries,
-		     t->struct_size, GRAFT_DEVICE_ABI, GRAFT_DEVICE_ENTRIES, sizeof *t);
+		fail(job, GRAFT_E_UNAVAILABLE,
+		     "the device plugin '%s' speaks ABI %u with %u entries in %u bytes, graft " GRAFT_VERSION
+		     " speaks ABI %d with %d in %zu; build it again against this graft's plugin.h", path, t->abi,
+		     t->n_entries, t->struct_size, GRAFT_DEVICE_ABI, GRAFT_DEVICE_ENTRIES, sizeof *t);
 	return t;
 }
 
@@ -136,7 +140,8 @@ static void close_session(void *device)
 	d->api->close(d->session);
 }
 
-static int run_on_device(const Rig *rig, Job *job, graft_launch_fn fn, const graft_launch *l, const RigBlock *blocks, size_t n);
+static int run_on_device(const Rig *rig, Job *job, graft_launch_fn fn, const graft_launch *l, const RigBlock *blocks,
+                         size_t n);
 
 Device *device_open(Job *job, const char *asked, Arena *into)
 {
@@ -151,7 +156,8 @@ Device *device_open(Job *job, const char *asked, Arena *into)
 	arena_undo(into, close_session, d);
 	d->api->info(d->session, &d->info);
 	const char *folder = folder_of(into, d->plugin);
-	d->pack = arena_printf(into, "%spacks/graft_hip_%.*s.so", folder ? folder : "", (int)sizeof d->info.platform, d->info.platform);
+	d->pack = arena_printf(into, "%spacks/graft_hip_%.*s.so", folder ? folder : "", (int)sizeof d->info.platform,
+	                       d->info.platform);
 	d->rig = (Rig){ d, run_on_device };
 	return d;
 }
@@ -200,7 +206,8 @@ static Bed *bed_new(Job *job, Device *d, const RigBlock *blocks, size_t n)
 static void *on_bed(const Bed *b, const void *p)
 {
 	for (size_t i = 0; i < b->n; i++)
-		if (p && (const char *)p >= b->blocks[i].host && (const char *)p <= b->blocks[i].host + b->blocks[i].size)
+		if (p && (const char *)p >= b->blocks[i].host &&
+		    (const char *)p <= b->blocks[i].host + b->blocks[i].size)
 			return b->data + b->at[i] + ((const char *)p - b->blocks[i].host);
 	return NULL;
 }
@@ -240,7 +247,8 @@ static void try_out(Job *job, void *arg)
 	device_wait(job, d, NULL);
 }
 
-static int run_on_device(const Rig *rig, Job *job, graft_launch_fn fn, const graft_launch *l, const RigBlock *blocks, size_t n)
+static int run_on_device(const Rig *rig, Job *job, graft_launch_fn fn, const graft_launch *l, const RigBlock *blocks,
+                         size_t n)
 {
 	Trying t = { rig->self, fn, l, blocks, n, 0 };
 	graft_error err;

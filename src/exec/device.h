@@ -1,7 +1,7 @@
 /* device.h - a GPU as graft sees it: a plugin's table (graft/plugin.h), and one session of it.
  *
- * Loading a plugin and opening a session are the only places that start a GPU. Everything here throws; what a plugin answers becomes
- * an error that names the runtime's call, and, with `where`, the node.
+ * Loading a plugin and opening a session are the only places that start a GPU. Everything here throws; what a plugin
+ * answers becomes an error that names the runtime's call, and, with `where`, the node.
  */
 #ifndef GRAFT_DEVICE_H
 #define GRAFT_DEVICE_H
@@ -21,8 +21,8 @@ typedef struct Device {
 /* NULL and "cpu", "hip" and "hip:PLUGIN", "auto"; anything else fails with GRAFT_E_USAGE. */
 DeviceKind device_kind(Job *job, const char *asked);
 
-/* Opens device 0 of the plugin that lies beside graft, or of the one named. Fails with GRAFT_E_UNAVAILABLE and the reason: which
- * library is not there, or what the runtime answered. The session ends with the arena. */
+/* Opens device 0 of the plugin that lies beside graft, or of the one named. Fails with GRAFT_E_UNAVAILABLE and the
+ * reason: which library is not there, or what the runtime answered. The session ends with the arena. */
 Device *device_open(Job *job, const char *asked, Arena *into);
 
 /* What packs answer for it; the pack beside the plugin is asked too unless packs were named. */

@@ -1,11 +1,13 @@
 /* gpu.c - a plan on a GPU: one block of its memory, what goes in and out, the captured graph.
  *
  *   buffer    [ intermediates, reused ][ outputs ][ params, literals, constants: uploaded once ][ inputs: in each run ]
- *   staging   [ inputs, made dense ][ outputs ]           memory of the host that the device copies from and to by itself
+ *   staging   [ inputs, made dense ][ outputs ]           memory of the host that the device copies from and to by
+ *                                                         itself
  *
- * The first run launches step by step, the second records the same launches as a graph, and from then on the graph is replayed.
- * Everything is queued on one stream, and a run waits once, at its end. What plugin and kernels answer comes back as an error, never as
- * a plan that is half done: whatever is still queued is waited for before anything is freed or used again.
+ * The first run launches step by step, the second records the same launches as a graph, and from then on the graph is
+ * replayed. Everything is queued on one stream, and a run waits once, at its end. What plugin and kernels answer comes
+ * back as an error, never as a plan that is half done: whatever is still queued is waited for before anything is freed
+ * or used again.
  */
 #include "plan.h"
 #include <math.h>
@@ -90,7 +92,8 @@ void gpu_need_blas(graft_plan *p)
 	if (p->device->api->blas(p->device->session, &fault))
 		p->gpu->host.gemm = host_gemm;
 	else
-		plan_note(p, "matrix products run on the pack's own kernel, which is slower than a BLAS: %s", fault.message);
+		plan_note(p, "matrix products run on the pack's own kernel, which is slower than a BLAS: %s",
+		          fault.message);
 }
 
 const graft_host *gpu_host(const graft_plan *p)
@@ -242,8 +245,8 @@ static void copy_outputs(Job *job, graft_plan *p)
 	const Gpu *u = p->gpu;
 	for (uint32_t i = 0; i < u->n_out; i++)
 		if (u->out[i].size)
-			CALL_AT(p->g->outputs[i]->name, job, p->device, copy_out, (char *)u->staging + u->out[i].at, u->out[i].device,
-			        u->out[i].size);
+			CALL_AT(p->g->outputs[i]->name, job, p->device, copy_out, (char *)u->staging + u->out[i].at,
+			        u->out[i].device, u->out[i].size);
 }
 
 /* ---- launching --------------------------------------------------------------------------------------------- */
@@ -262,7 +265,8 @@ static int launch(graft_plan *p, const Step *s)
 	return status;
 }
 
-/* Launches all steps; where a profile is wanted the first run waits after each, so that a kernel that faults is named. */
+/* Launches all steps; where a profile is wanted the first run waits after each, so that a kernel that faults is
+ * named. */
 static void launch_directly(Job *job, graft_plan *p)
 {
 	bool careful = p->spec.options.profile && !p->gpu->runs;
@@ -299,8 +303,8 @@ static void capture(graft_plan *p)
 	}
 	u->direct = status != 0;
 	if (status)
-		plan_note(p, "runs are launched node by node, they cannot be captured as a graph: %s%s%s", failed ? failed->label : "",
-		          failed ? ": " : "", failed ? p->message : fault.message);
+		plan_note(p, "runs are launched node by node, they cannot be captured as a graph: %s%s%s",
+		          failed ? failed->label : "", failed ? ": " : "", failed ? p->message : fault.message);
 }
 
 static bool computes(const graft_plan *p)

@@ -196,7 +196,8 @@ static void make_as_asked(Job *job, void *arg)
 /* Is it the device's fault, or nobody's but the caller's, who would hear the same of the CPU? */
 static bool cpu_may_do(graft_status status)
 {
-	return status == GRAFT_E_UNAVAILABLE || status == GRAFT_E_UNSUPPORTED || status == GRAFT_E_NOMEM || status == GRAFT_E_EXEC;
+	return status == GRAFT_E_UNAVAILABLE || status == GRAFT_E_UNSUPPORTED || status == GRAFT_E_NOMEM ||
+	       status == GRAFT_E_EXEC;
 }
 
 static void new_body(Job *job, void *arg)

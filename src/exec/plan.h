@@ -20,7 +20,8 @@
 /* One piece of memory, that the value it was made for and all its views share. */
 typedef enum StoreKind {
 	STORE_BUFFER,                         /* a place in the plan's buffer */
-	STORE_GIVEN                           /* memory that is there already: given, mapped, a literal; a GPU gets a dense copy */
+	/* memory that is there already: given, mapped, a literal; a GPU gets a dense copy */
+	STORE_GIVEN
 } StoreKind;
 
 typedef struct Store {
@@ -87,7 +88,8 @@ struct graft_plan {
 	const graft_tensor **given;           /* data for each input, then each param */
 	bool *random;                         /* by the same: it was filled by us */
 	const char *weights_trouble;          /* why the weights file cannot be read; NULL: it can, or there is none */
-	const graft_pack *own;                /* graft's own kernels, for what named packs lack; NULL: not asked for yet */
+	/* graft's own kernels, for what named packs lack; NULL: not asked for yet */
+	const graft_pack *own;
 	Slot *slots;                          /* by value, then those of copies that only the plan knows */
 	uint32_t *slot_of;                    /* by Value.id; NO_SLOT: none */
 	size_t n_slots, cap_slots;
@@ -139,7 +141,8 @@ void random_fill(graft_plan *p, const Value *v, const graft_tensor *t, const Pur
 graft_tensor tensor_of(graft_plan *p, const char *name, const Type *type, size_t *size);   /* dense, no data yet */
 uint32_t slot_dense(graft_plan *p, const char *name, const Type *type);      /* in a store of its own in the buffer */
 void layout_given(graft_plan *p);             /* slots for inputs and params; those that the graph writes are copied */
-void layout_constant(graft_plan *p, const Value *v, const graft_tensor *t);   /* the same for a value that is t in every run */
+/* the same for a value that is t in every run */
+void layout_constant(graft_plan *p, const Value *v, const graft_tensor *t);
 uint32_t layout_operand(graft_plan *p, const Value *v);       /* v's slot; a literal gets one */
 bool layout_node(graft_plan *p, const Node *n);       /* slots for its results; false: nothing is left to compute */
 Type layout_type(graft_plan *p, const graft_tensor *t);
@@ -157,7 +160,8 @@ void storage_place(graft_plan *p);            /* lifetimes, places, peak and tot
 void gpu_open(graft_plan *p);                 /* the device is there; before anything is laid out */
 void gpu_place(graft_plan *p);                /* p->buffer of p->size bytes, and what is uploaded once */
 void gpu_outputs(graft_plan *p);              /* steps are finished: memory of the host for inputs and outputs */
-void gpu_need_blas(graft_plan *p);            /* a product is among the nodes: looks for a BLAS, once; notes when there is none */
+/* a product is among the nodes: looks for a BLAS, once; notes when there is none */
+void gpu_need_blas(graft_plan *p);
 const graft_host *gpu_host(const graft_plan *p);
 graft_tensor gpu_output(const graft_plan *p, uint32_t i);     /* output i, where it is found after a run */
 void gpu_run(Job *job, graft_plan *p);

@@ -41,7 +41,8 @@ static double step_bytes(const Step *s)
 		out += bytes_of(&s->call.out[i]);
 	for (uint32_t i = 0; i < s->n_in; i++) {
 		double in = bytes_of(&s->call.in[i]);
-		bytes += i == 0 && family_is(s, "gather") && in > out ? out : in;   /* only the rows that are looked up */
+		/* only the rows that are looked up */
+		bytes += i == 0 && family_is(s, "gather") && in > out ? out : in;
 	}
 	return bytes + out;
 }
@@ -80,7 +81,8 @@ static void copy_all(Work *w)
 
 static void multiply(Work *w)
 {
-	product_run(&w->host->blas, w->host->pool, &(Product){ SIDE, SIDE, SIDE, w->a, SIDE, 1, w->b, SIDE, 1, w->c, SIDE, false });
+	product_run(&w->host->blas, w->host->pool, &(Product){ SIDE, SIDE, SIDE, w->a, SIDE, 1, w->b, SIDE, 1, w->c,
+	                                                       SIDE, false });
 }
 
 static double fastest(Work *w, void (*work)(Work *))

@@ -1,4 +1,5 @@
-/* supply.c - data for inputs and params: what the caller gives, then the graph's weights file or document, then random numbers.
+/* supply.c - data for inputs and params: what the caller gives, then the graph's weights file or document, then random
+ * numbers.
  *
  * Tensors are borrowed, never copied; random ones are the plan's, or those of the plan that this one is to be like.
  */

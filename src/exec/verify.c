@@ -31,7 +31,8 @@ static double run_once(Job *job, graft_plan *p)
 
 enum { REPEATED_BELOW = 5 };                  /* seconds */
 
-/* The first run touches memory for the first time, so the time of a second one says more, where it does not take long. */
+/* The first run touches memory for the first time, so the time of a second one says more, where it does not take
+ * long. */
 static double run_timed(Job *job, graft_plan *p)
 {
 	double first = run_once(job, p);
@@ -165,7 +166,8 @@ static void verify_body(Job *job, void *arg)
 	o.run.struct_size = o.run.struct_size ? o.run.struct_size : sizeof o.run;
 	PlanSpec spec = plan_spec(job, &o.run, args->inputs);
 	if (device_kind(job, spec.options.device) == DEVICE_HIP)
-		fail(job, GRAFT_E_USAGE, "graphs are compared on the CPU, not on '%s'; leave the device out", spec.options.device);
+		fail(job, GRAFT_E_USAGE, "graphs are compared on the CPU, not on '%s'; leave the device out",
+		     spec.options.device);
 	Pair v = { .job = job, .a = args->a, .b = args->b, .rtol = o.rtol, .atol = o.atol, .out = &args->out };
 	v.pa = plan_make(job, v.a, &spec);
 	spec.like = v.pa;

@@ -17,7 +17,8 @@ static Graph *parse(Job *job, graft_context *ctx, Bytes text, Arena *file, const
 {
 	const char *first = first_letter(text.data, text.size);
 	if (!first)
-		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL, "the text is empty; wanted a graph, as JSON or in the notation");
+		fail_in(job, GRAFT_E_SYNTAX, name, 1, 1, NULL,
+		        "the text is empty; wanted a graph, as JSON or in the notation");
 	Graph *g;
 	if (zip_is(text.data, text.size) || (*first == '{' && torch_is_json(text.data, text.size)))
 		g = torch_load(job, ctx, text, file, name);
@@ -83,7 +84,8 @@ graft_status graft_graph_parse(graft_context *ctx, const char *text, size_t size
 /* ---- saving ---- */
 
 static const struct { const char *ending; graft_format format; } endings[] = {
-	{ ".json", GRAFT_FORMAT_JSON }, { ".graft", GRAFT_FORMAT_TEXT }, { ".dot", GRAFT_FORMAT_DOT }, { ".pt2", GRAFT_FORMAT_PT2 },
+	{ ".json", GRAFT_FORMAT_JSON }, { ".graft", GRAFT_FORMAT_TEXT }, { ".dot", GRAFT_FORMAT_DOT },
+	{ ".pt2", GRAFT_FORMAT_PT2 },
 };
 
 static graft_format format_of(Job *job, const char *path)
@@ -94,7 +96,8 @@ static graft_format format_of(Job *job, const char *path)
 		if (n > m && !strcmp(path + n - m, endings[i].ending))
 			return endings[i].format;
 	}
-	fail(job, GRAFT_E_USAGE, "'%s' does not say its format: wanted the ending .json, .graft, .dot or .pt2, or a format by name", path);
+	fail(job, GRAFT_E_USAGE,
+	     "'%s' does not say its format: wanted the ending .json, .graft, .dot or .pt2, or a format by name", path);
 }
 
 typedef struct Sink { void (*write)(struct Sink *, const char *text, size_t size); Job *job; FileOut *file;

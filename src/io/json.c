@@ -195,7 +195,8 @@ Json json_walk_open(JsonWalk *w)
 JsonList json_list(Json container, JsonKind kind)
 {
 	want(container, kind);
-	return (JsonList){ .here = { container.text, container.at, NULL }, .next = container.at + 1, .close = kind == JSON_OBJECT ? '}' : ']' };
+	return (JsonList){ .here = { container.text, container.at, NULL }, .next = container.at + 1,
+	                   .close = kind == JSON_OBJECT ? '}' : ']' };
 }
 
 bool json_more(JsonList *l)

@@ -48,15 +48,17 @@ JsonWalk *json_walk(Arena *a, Json container, JsonKind kind);     /* fails when 
 bool json_step(JsonWalk *w);                  /* false: no more */
 Json json_walk_open(JsonWalk *w);
 
-/* Closed values read in place, without a tree: for large documents of which little is looked at. `for (JsonList l = json_list(v, JSON_ARRAY);
- * json_more(&l);)` looks at l.here. Keys are compared as they stand, so one that is written with escapes is another key. */
+/* Closed values read in place, without a tree: for large documents of which little is looked at. `for (JsonList l =
+ * json_list(v, JSON_ARRAY); json_more(&l);)` looks at l.here. Keys are compared as they stand, so one that is written
+ * with escapes is another key. */
 typedef struct JsonList { Json here; const char *next, *key; size_t key_size; char close; } JsonList;
 JsonList json_list(Json container, JsonKind kind);    /* fails when it is of another kind */
 bool json_more(JsonList *l);
 bool json_key_is(const JsonList *l, const char *key);
 Json json_member(Json object, const char *key);       /* not there: json_there is false */
 Json json_member_need(Json object, const char *key);
-const char *json_text(Arena *a, Json string, size_t *n);              /* what it means; in place (without NUL) when it has no escapes */
+/* what it means; in place (without NUL) when it has no escapes */
+const char *json_text(Arena *a, Json string, size_t *n);
 
 JsonKind json_kind(Json v);
 const char *json_kind_name(JsonKind kind);    /* "an integer" */

@@ -1,22 +1,26 @@
 /* torch.h - torch.export: model.json and the .pt2 archive around it (docs/torch.md).
  *
- *   read:   a node of the file ──torch_ops.def──> one or more nodes of ours, each knowing its SourceNode and where its names stand in it
- *   write:  our nodes in order ──> the text of their SourceNode, names exchanged where they changed; or torch_ops.def backwards
+ *   read:   a node of the file ──torch_ops.def──> one or more nodes of ours, each knowing its SourceNode and where its
+ *           names stand in it
+ *   write:  our nodes in order ──> the text of their SourceNode, names exchanged where they changed; or torch_ops.def
+ *           backwards
  *
- * Everything that graft does not understand stays in the text, and the text is what gets written. The document (the mapped file, the places in
- * it, the weights) is read only and shared by a graph and its copies.
+ * Everything that graft does not understand stays in the text, and the text is what gets written. The document (the
+ * mapped file, the places in it, the weights) is read only and shared by a graph and its copies.
  */
 #ifndef GRAFT_TORCH_H
 #define GRAFT_TORCH_H
 
 #include "zip.h"
 
-/* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried along. */
+/* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried
+ * along. */
 typedef struct TorchNode {
 	SourceNode source;                    /* first; the array of a graph is in the file's order */
 	Json json;
 	const char *target;                   /* without "torch.ops.", NUL-terminated */
-	const char *name;                     /* of the node itself, as it stands; NULL: files of this version have none */
+	/* of the node itself, as it stands; NULL: files of this version have none */
+	const char *name;
 	size_t name_size;
 	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
 	bool carried;                         /* it has no nodes here, and is written where it stood */
@@ -24,7 +28,8 @@ typedef struct TorchNode {
 	const char *const *made, *const *read;        /* where each stands */
 } TorchNode;
 
-/* A sub-graph that was inlined: its nodes, and for each of its inputs the name it has inside and where the outer name stands. */
+/* A sub-graph that was inlined: its nodes, and for each of its inputs the name it has inside and where the outer name
+ * stands. */
 typedef struct TorchInlined {
 	TorchNode *node;
 	size_t n_nodes;
@@ -49,11 +54,12 @@ typedef struct Torch {
 
 typedef enum TorchTag {
 #define TAG(name) TAG_##name,
-#define TORCH_TAGS(TAG) \
-	TAG(none) TAG(tensor) TAG(tensors) TAG(int) TAG(ints) TAG(float) TAG(floats) TAG(string) TAG(strings) TAG(sym_int) \
-	TAG(sym_ints) TAG(scalar_type) TAG(memory_format) TAG(layout) TAG(device) TAG(bool) TAG(bools) TAG(sym_bool) TAG(sym_bools) \
-	TAG(graph) TAG(optional_tensors) TAG(custom_obj) TAG(operator) TAG(sym_float) TAG(sym_floats) TAG(optional_tensor) \
-	TAG(complex) TAG(nested_tensors) TAG(int_lists) TAG(string_to_argument) TAG(float_lists)
+#define TORCH_TAGS(TAG)                                                                                \
+	TAG(none) TAG(tensor) TAG(tensors) TAG(int) TAG(ints) TAG(float) TAG(floats) TAG(string)       \
+	TAG(strings) TAG(sym_int) TAG(sym_ints) TAG(scalar_type) TAG(memory_format) TAG(layout)        \
+	TAG(device) TAG(bool) TAG(bools) TAG(sym_bool) TAG(sym_bools) TAG(graph) TAG(optional_tensors) \
+	TAG(custom_obj) TAG(operator) TAG(sym_float) TAG(sym_floats) TAG(optional_tensor) TAG(complex) \
+	TAG(nested_tensors) TAG(int_lists) TAG(string_to_argument) TAG(float_lists)
 	TORCH_TAGS(TAG)
 #undef TAG
 	TAG_other                             /* of a newer version */
@@ -70,8 +76,10 @@ const char *torch_name_at(Json v);            /* checks that it is a string with
 
 graft_dtype torch_dtype(Json v);              /* fails with GRAFT_E_UNSUPPORTED for one that graft has not */
 int torch_dtype_number(graft_dtype d);
+bool torch_is_identifier(const char *s, size_t n);      /* as Python's, in ASCII */
 
-/* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a symbol of its own. */
+/* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a
+ * symbol of its own. */
 Dim torch_expr(Graph *g, Json text);
 
 /* torch_weights.c: data of the archive's weights and constants for the params of g. */
@@ -89,7 +97,8 @@ typedef struct TorchArg {
 	bool used;
 } TorchArg;
 
-/* One node on its way into the graph. What cannot be said with our ops fails, and the node stays an op that graft does not know. */
+/* One node on its way into the graph. What cannot be said with our ops fails, and the node stays an op that graft does
+ * not know. */
 typedef struct TorchCall {
 	Graph *g;
 	Arena *scratch;
@@ -111,7 +120,8 @@ typedef struct TorchRow {
 } TorchRow;
 const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
-void torch_rows_check(Job *job);              /* every row names ops and attributes that are there, in order; for a test */
+/* every row names ops and attributes that are there, in order; for a test */
+void torch_rows_check(Job *job);
 
 /* One name of a row's `operands` or `attrs`; false at the end. */
 typedef struct TorchWord { const char *s; size_t n; } TorchWord;

@@ -4,8 +4,8 @@
  *
  *     expr = NAME [ '(' [ arg { ',' arg } ] ')' ] | INT        arg = [ NAME '=' ] ( expr | STRING )
  *
- * Of the functions only those that are sizes for us mean something; a call of any other makes the whole expression a symbol of its own, whose
- * name comes from the text, so that equal texts are equal sizes.
+ * Of the functions only those that are sizes for us mean something; a call of any other makes the whole expression a
+ * symbol of its own, whose name comes from the text, so that equal texts are equal sizes.
  */
 #include "torch.h"
 #include <string.h>
@@ -24,7 +24,8 @@ typedef struct Word { const char *s; size_t n; } Word;
 
 _Noreturn static void wrong(const Expr *e, const char *wanted)
 {
-	json_fail(e->at, GRAFT_E_GRAPH, "a size: wanted %s behind '%.*s'", wanted, (int)(e->p - e->start < 60 ? e->p - e->start : 60), e->start);
+	json_fail(e->at, GRAFT_E_GRAPH, "a size: wanted %s behind '%.*s'", wanted,
+	          (int)(e->p - e->start < 60 ? e->p - e->start : 60), e->start);
 }
 
 static void blanks(Expr *e)

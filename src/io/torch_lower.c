@@ -1,4 +1,5 @@
-/* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions they name. */
+/* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions
+ * they name. */
 #include "torch.h"
 #include <assert.h>
 #include <float.h>
@@ -118,7 +119,8 @@ static void check_row(Job *job, const TorchRow *row)
 	while (torch_word(&list, &w)) {
 		TorchAttr a = torch_attr_word(w);
 		if ((a.kind == TORCH_GIVEN || a.kind == TORCH_DECLARED) && attr_index(op, a.attr.s, a.attr.n) < 0)
-			fail(job, GRAFT_E_RULE, "torch_ops.def: %s: %s has no attribute '%.*s'", row->target, row->op, (int)a.attr.n, a.attr.s);
+			fail(job, GRAFT_E_RULE, "torch_ops.def: %s: %s has no attribute '%.*s'", row->target, row->op,
+			     (int)a.attr.n, a.attr.s);
 	}
 }
 
@@ -126,7 +128,8 @@ void torch_rows_check(Job *job)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		if (i && strcmp(rows[i - 1].target, rows[i].target) > 0)
-			fail(job, GRAFT_E_RULE, "torch_ops.def: %s stands behind %s", rows[i].target, rows[i - 1].target);
+			fail(job, GRAFT_E_RULE, "torch_ops.def: %s stands behind %s", rows[i].target,
+			     rows[i - 1].target);
 		if (rows[i].op)
 			check_row(job, &rows[i]);
 	}
@@ -313,7 +316,9 @@ static Attr attr_fixed(const TorchCall *c, const AttrSpec *spec, TorchWord w)
 	switch (spec->kind) {
 	case ATTR_DIM: return (Attr){ .kind = ATTR_DIM, .dim = dim_const(i) };
 	case ATTR_FLOAT: return (Attr){ .kind = ATTR_FLOAT, .f = (double)i };
-	case ATTR_LIST: return one_value(c, (Attr){ .kind = c->types[0].dtype == GRAFT_DTYPE_bool ? ATTR_BOOL : ATTR_INT, .i = i });
+	case ATTR_LIST:
+		return one_value(c, (Attr){ .kind = c->types[0].dtype == GRAFT_DTYPE_bool ? ATTR_BOOL : ATTR_INT,
+		                            .i = i });
 	default: return (Attr){ .kind = spec->kind, .i = i };
 	}
 }
@@ -374,8 +379,8 @@ static const Op *need_op(const TorchCall *c, const char *name)
 }
 
 /* Attributes that are not the default, "axis", value, ...: at most two. */
-static Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_in, bool last, const char *name_a, Attr a,
-                   const char *name_b, Attr b)
+static Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_in, bool last,
+                   const char *name_a, Attr a, const char *name_b, Attr b)
 {
 	NodeSpec spec = { .op = need_op(c, op), .n_in = n_in };
 	Attr attrs[MAX_ATTRS] = { { 0 } };
@@ -430,7 +435,8 @@ static bool is_one(const TorchCall *c, const char *name)
 
 static bool is_dropped(const TorchArg *a)
 {
-	static const char *const dropped[] = { "device", "layout", "pin_memory", "memory_format", "non_blocking", "copy" };
+	static const char *const dropped[] = { "device", "layout", "pin_memory", "memory_format", "non_blocking",
+	                                       "copy" };
 	for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
 		if (a->name_size == strlen(dropped[i]) && !memcmp(a->name, dropped[i], a->name_size))
 			return true;
@@ -573,7 +579,8 @@ static void lower_to(TorchCall *c)
 	Operand x = operand(c, "self");
 	const TorchArg *copy = arg_named(c, "copy");
 	graft_dtype dtype = c->types[0].dtype;
-	bool is_copy = !strcmp(c->node->target, "aten._to_copy.default") || (copy && copy->tag == TAG_bool && json_bool(copy->value));
+	bool is_copy = !strcmp(c->node->target, "aten._to_copy.default") ||
+		(copy && copy->tag == TAG_bool && json_bool(copy->value));
 	if (x.value->type.dtype != dtype)
 		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = dtype }, NOTHING);
 	else
@@ -592,7 +599,8 @@ static void lower_alpha(TorchCall *c)
 static void lower_addmm(TorchCall *c)
 {
 	bool batched = strstr(c->node->target, ".baddbmm");
-	Value *y = emit2(c, "matmul", operand(c, batched ? "batch1" : "mat1"), operand(c, batched ? "batch2" : "mat2"), false);
+	Value *y = emit2(c, "matmul", operand(c, batched ? "batch1" : "mat1"), operand(c, batched ? "batch2" : "mat2"),
+	                 false);
 	Operand bias = operand(c, "self");
 	if (!is_one(c, "alpha"))
 		y = emit2(c, "mul", made(y), literal(c, arg_scalar(c, arg_named(c, "alpha"))), false);
@@ -610,7 +618,8 @@ static void lower_masked_fill(TorchCall *c)
 	bool fits = value.value->kind == VALUE_LITERAL || value.value->type.dtype == x.value->type.dtype;
 	Value *y = emit(c, "where", in, 3, fits, NOTHING, NOTHING);
 	if (!fits)
-		emit(c, "cast", (Operand[]){ made(y) }, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = x.value->type.dtype }, NOTHING);
+		emit(c, "cast", (Operand[]){ made(y) }, 1, true, "dtype",
+		     (Attr){ .kind = ATTR_DTYPE, .i = x.value->type.dtype }, NOTHING);
 }
 
 static Attr axis_attr(int64_t axis)
@@ -630,7 +639,8 @@ static void lower_split(TorchCall *c)
 			give_up(c, "there is no axis %lld", (long long)axis);
 		sizes[i] = c->types[i].dims[place];
 	}
-	emit(c, "split", &x, 1, true, "axis", axis_attr(axis), "sizes", (Attr){ .kind = ATTR_DIMS, .n = c->n_out, .dims = sizes });
+	emit(c, "split", &x, 1, true, "axis", axis_attr(axis), "sizes",
+	     (Attr){ .kind = ATTR_DIMS, .n = c->n_out, .dims = sizes });
 }
 
 static void lower_stack(TorchCall *c)
@@ -641,14 +651,16 @@ static void lower_stack(TorchCall *c)
 		give_up(c, "the argument 'tensors' is missing");
 	Operand *in = NEW_ARRAY(c->scratch, a->n_tensors, Operand);
 	for (uint32_t i = 0; i < a->n_tensors; i++)
-		in[i] = made(emit(c, "unsqueeze", (Operand[]){ { a->tensor[i], a->place[i] } }, 1, false, "axis", axis_attr(axis), NOTHING));
+		in[i] = made(emit(c, "unsqueeze", (Operand[]){ { a->tensor[i], a->place[i] } }, 1, false, "axis",
+		                  axis_attr(axis), NOTHING));
 	emit(c, "concat", in, a->n_tensors, true, "axis", axis_attr(axis), NOTHING);
 }
 
 static Value *narrowed(TorchCall *c, Operand x, int64_t axis, int64_t start, Dim length)
 {
 	NodeSpec spec = { .op = need_op(c, "narrow"), .n_in = 1 };
-	Attr attrs[MAX_ATTRS] = { axis_attr(axis), { .kind = ATTR_DIM, .dim = dim_const(start) }, { .kind = ATTR_DIM, .dim = length } };
+	Attr attrs[MAX_ATTRS] = { axis_attr(axis), { .kind = ATTR_DIM, .dim = dim_const(start) },
+	                          { .kind = ATTR_DIM, .dim = length } };
 	spec.attr = attrs;
 	return emit_as(c, spec, &x, false);
 }
@@ -660,7 +672,8 @@ static void lower_diff(TorchCall *c)
 	uint32_t n = 0, place;
 	Operand in[3], x = operand(c, "self");
 	const TorchArg *prepend = arg_named(c, "prepend"), *append = arg_named(c, "append");
-	if (int_named(c, "n", 1) != 1 || x.value->type.dtype == GRAFT_DTYPE_bool || !axis_place(axis, x.value->type.rank, &place))
+	if (int_named(c, "n", 1) != 1 || x.value->type.dtype == GRAFT_DTYPE_bool ||
+	    !axis_place(axis, x.value->type.rank, &place))
 		give_up(c, "only a first difference of numbers along an axis");
 	if (prepend)
 		in[n++] = operand_of(c, prepend);
@@ -688,7 +701,8 @@ static TorchCall only_result(const TorchCall *c, uint32_t i)
 static void lower_extreme(TorchCall *c)
 {
 	Operand x = operand(c, "self");
-	Attr axis = axis_attr(int_named(c, "dim", 0)), keepdim = { .kind = ATTR_BOOL, .i = int_named(c, "keepdim", 0) != 0 };
+	Attr axis = axis_attr(int_named(c, "dim", 0)),
+		keepdim = { .kind = ATTR_BOOL, .i = int_named(c, "keepdim", 0) != 0 };
 	Attr axes = { .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ axis.i } };
 	if (c->n_out != 2)
 		give_up(c, "wanted two results");
@@ -700,7 +714,8 @@ static void lower_extreme(TorchCall *c)
 /* eps None is what one and the next number of the dtype are apart. */
 static double norm_eps(const TorchCall *c, graft_dtype d)
 {
-	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 : d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
+	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 :
+		d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
 	return f64_named(c, "eps", none);
 }
 
@@ -714,7 +729,8 @@ static Value *norm(TorchCall *c, bool last)
 	for (JsonList l = json_list(over->value, JSON_ARRAY); json_more(&l);)
 		if (dim_eq(c->g, read_dim(c, l.here), t->dims[t->rank - 1]) != YES)
 			give_up(c, "a norm over another size than that of the last axis");
-	return emit(c, "rms_norm", in, in[1].value ? 2 : 1, last, "eps", (Attr){ .kind = ATTR_FLOAT, .f = norm_eps(c, t->dtype) }, NOTHING);
+	return emit(c, "rms_norm", in, in[1].value ? 2 : 1, last, "eps",
+	            (Attr){ .kind = ATTR_FLOAT, .f = norm_eps(c, t->dtype) }, NOTHING);
 }
 
 static void lower_rms_norm(TorchCall *c)
@@ -735,8 +751,9 @@ static void lower_fused_rms_norm(TorchCall *c)
 	if (x.value->type.dtype != wide)
 		x = made(emit(&rstd, "cast", &x, 1, false, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = wide }, NOTHING));
 	Value *v = emit(&rstd, "square", &x, 1, false, NOTHING, NOTHING);
-	v = emit(&rstd, "mean", (Operand[]){ made(v) }, 1, false, "axes", (Attr){ .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ -1 } },
-	         "keepdim", (Attr){ .kind = ATTR_BOOL, .i = true });
+	v = emit(&rstd, "mean", (Operand[]){ made(v) }, 1, false, "axes",
+	         (Attr){ .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ -1 } }, "keepdim",
+	         (Attr){ .kind = ATTR_BOOL, .i = true });
 	v = emit2(&rstd, "add", made(v), literal(c, eps), false);
 	emit(&rstd, "rsqrt", (Operand[]){ made(v) }, 1, true, NOTHING, NOTHING);
 }
@@ -800,7 +817,8 @@ void torch_keep(TorchCall *c)
 			in[spec.n_in++] = (Operand){ a->tensor[k], a->place[k] };
 		if (a->n_tensors)
 			continue;
-		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) : arena_printf(c->scratch, "arg%u", i);
+		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
+			arena_printf(c->scratch, "arg%u", i);
 		attrs[spec.n_attr++] = attr_any(c, a->tag, a->value);
 	}
 	spec.attr = attrs;

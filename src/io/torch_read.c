@@ -1,7 +1,8 @@
 /* torch_read.c - model.json, alone or in an archive, to a graph.
  *
- * Names are scoped: each graph of the file has a table of its own, from a name to what the file says of it and to our value. The values of
- * an inlined sub-graph get the names of the outer graph where they leave it, and inside names that are free there.
+ * Names are scoped: each graph of the file has a table of its own, from a name to what the file says of it and to our
+ * value. The values of an inlined sub-graph get the names of the outer graph where they leave it, and inside names that
+ * are free there.
  */
 #include "torch.h"
 #include <string.h>
@@ -16,7 +17,8 @@ typedef struct Name {
 	NameKind kind;
 	Json meta;
 	Value *value;                         /* once it is made */
-	const char *outer;                    /* of a sub-graph's result: the name it gets, that of a value outside; NULL: none */
+	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none */
+	const char *outer;
 } Name;
 
 typedef struct Scope {
@@ -65,8 +67,8 @@ static Name *need_name(const Scope *s, Json v)
 {
 	Name *name = find_name(s, torch_name_at(v));
 	if (!name)
-		json_fail(v, GRAFT_E_GRAPH, "nothing in tensor_values, sym_int_values, ... says what %.*s is", (int)(torch_name_size(v.at) + 2),
-		          v.at);
+		json_fail(v, GRAFT_E_GRAPH, "nothing in tensor_values, sym_int_values, ... says what %.*s is",
+		          (int)(torch_name_size(v.at) + 2), v.at);
 	return name;
 }
 
@@ -77,7 +79,8 @@ static void add_names(Scope *s, Json object, NameKind kind)
 	for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);) {
 		Name *name = name_slot(s, l.key, l.key_size);
 		if (name->s || !l.key_size || memchr(l.key, '\\', l.key_size))
-			json_fail_key(l.here, GRAFT_E_GRAPH, "'%.*s' is empty, holds escapes or names two things", (int)l.key_size, l.key);
+			json_fail_key(l.here, GRAFT_E_GRAPH, "'%.*s' is empty, holds escapes or names two things",
+			              (int)l.key_size, l.key);
 		*name = (Name){ .s = l.key, .n = l.key_size, .kind = kind, .meta = l.here };
 	}
 }
@@ -111,13 +114,14 @@ enum { N_SECTIONS = 5, N_NEEDED = 4 };
 
 static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 {
-	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values", "sym_bool_values",
-	                                    "sym_float_values", "custom_obj_values" };
+	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values",
+	                                    "sym_bool_values", "sym_float_values", "custom_obj_values" };
 	static const NameKind kinds[N_SECTIONS] = { NAME_TENSOR, NAME_SIZE, NAME_OTHER, NAME_OTHER, NAME_OTHER };
 	Json section[N_SECTIONS] = { { 0 } };
 	size_t n = 0;
 	*s = (Scope){ .outer = outer, .graph = graph };
-	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2], &section[3], &section[4] };
+	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2],
+	                         &section[3], &section[4] };
 	take_members(graph, keys, places, sizeof keys / sizeof *keys);
 	need_members(graph, keys, places, N_NEEDED);
 	section[0] = s->tensor_values;
@@ -152,7 +156,8 @@ static bool size_named(const TorchCall *c, Json name, Dim *d)
 	if (!n || n->kind != NAME_SIZE)
 		return false;
 	TorchUnion u = torch_union(n->meta);
-	*d = u.tag == TAG_int ? dim_const(json_int(u.value, INT64_MIN, INT64_MAX)) : torch_expr(c->g, json_member_need(u.value, "expr_str"));
+	*d = u.tag == TAG_int ? dim_const(json_int(u.value, INT64_MIN, INT64_MAX)) :
+		torch_expr(c->g, json_member_need(u.value, "expr_str"));
 	return true;
 }
 
@@ -169,7 +174,8 @@ static Type read_type(Reader *r, Json meta)
 	for (JsonList l = json_list(sizes, JSON_ARRAY); json_more(&l); dims++) {
 		*dims = read_size(r, l.here);
 		if (dim_is_const(*dims) && dims->value < 0)
-			json_fail(l.here, GRAFT_E_GRAPH, "wanted a size of at least 0, found %lld", (long long)dims->value);
+			json_fail(l.here, GRAFT_E_GRAPH, "wanted a size of at least 0, found %lld",
+			          (long long)dims->value);
 	}
 	const char *wrong = type_wrong(r->g, &t);
 	if (wrong)
@@ -261,7 +267,8 @@ static void add_tensor(void *user, Json name)
 	if (json_there(name)) {
 		v = need_name(w->scope, name)->value;
 		if (!v)
-			json_fail(name, GRAFT_E_GRAPH, "%.*s is read here, but nothing before makes it", (int)(torch_name_size(name.at) + 2), name.at);
+			json_fail(name, GRAFT_E_GRAPH, "%.*s is read here, but nothing before makes it",
+			          (int)(torch_name_size(name.at) + 2), name.at);
 	}
 	a->tensor = arena_grow(&w->r->node, a->tensor, a->n_tensors, &w->cap, sizeof *a->tensor);
 	a->place = arena_grow(&w->r->node, a->place, a->n_tensors, &w->cap_places, sizeof *a->place);
@@ -310,8 +317,8 @@ static void add_result(void *user, Json name)
 		return;
 	Name *n = need_name(w->scope, name);
 	if (n->kind != NAME_TENSOR || n->value)
-		json_fail(name, GRAFT_E_GRAPH, "%.*s is made here, but %s", (int)(torch_name_size(name.at) + 2), name.at,
-		          n->value ? "was made before" : "is not in tensor_values");
+		json_fail(name, GRAFT_E_GRAPH, "%.*s is made here, but %s", (int)(torch_name_size(name.at) + 2),
+		          name.at, n->value ? "was made before" : "is not in tensor_values");
 	w->name = arena_grow(a, w->name, c->n_out, &w->cap[0], sizeof *w->name);
 	c->out_name = arena_grow(a, c->out_name, c->n_out, &w->cap[1], sizeof *c->out_name);
 	c->out_place = arena_grow(a, c->out_place, c->n_out, &w->cap[2], sizeof *c->out_place);
@@ -430,7 +437,8 @@ static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode *
 static int graph_arg(const TorchCall *c)
 {
 	const char *target = c->node->target;
-	bool grad = !strcmp(target, "higher_order.wrap_with_set_grad_enabled"), cast = !strcmp(target, "higher_order.wrap_with_autocast");
+	bool grad = !strcmp(target, "higher_order.wrap_with_set_grad_enabled"),
+		cast = !strcmp(target, "higher_order.wrap_with_autocast");
 	uint32_t i = 0;
 	while (i < c->n_args && c->arg[i].tag != TAG_graph)
 		i++;
@@ -589,7 +597,8 @@ static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode *
 		l.next = json_skip_value(l.here.text, l.here.at);
 		nodes[i].json = l.here;
 		nodes[i].id = r->t->n_ids++;
-		nodes[i].source = (SourceNode){ .text = l.here.at, .size = (size_t)(l.next - l.here.at), .index = (uint32_t)i, .outer = outer };
+		nodes[i].source = (SourceNode){ .text = l.here.at, .size = (size_t)(l.next - l.here.at),
+		                                .index = (uint32_t)i, .outer = outer };
 		read_node(r, s, &nodes[i]);
 		if (!outer && r->node.held > NODE_MEMORY)
 			arena_free(&r->node);
@@ -613,7 +622,8 @@ static Spec read_spec(Reader *r, Json v)
 		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member that says what the input is");
 	Spec s = { .kind = l.key, .kind_size = l.key_size };
 	static const struct { const char *kind, *key; } params[] = {
-		{ "parameter", "parameter_name" }, { "buffer", "buffer_name" }, { "tensor_constant", "tensor_constant_name" },
+		{ "parameter", "parameter_name" }, { "buffer", "buffer_name" },
+		{ "tensor_constant", "tensor_constant_name" },
 	};
 	for (size_t i = 0; i < 3; i++) {
 		size_t n;
@@ -635,7 +645,8 @@ static void read_input(Reader *r, Json v, const Spec *spec)
 {
 	TorchUnion u = torch_union(v);
 	if (u.tag != TAG_tensor)
-		return;                       /* a number or an object: what reads it stays an op that graft does not know */
+		/* a number or an object: what reads it stays an op that graft does not know */
+		return;
 	Json at = name_of(u.value);
 	Name *name = need_name(&r->top, at);
 	const char *s = arena_strndup(&r->node, name->s, name->n);
@@ -694,14 +705,6 @@ static void read_outputs(Reader *r)
 
 /* ---- symbols ---- */
 
-static bool is_symbol(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (i && s[i] >= '0' && s[i] <= '9')))
-			return false;
-	return n;
-}
-
 /* A bound that is null, or an infinity as a string, is none. */
 static int64_t bound(Json range, const char *key, int64_t none)
 {
@@ -718,8 +721,9 @@ static void read_ranges(Reader *r)
 		return;
 	for (JsonList l = json_list(r->ranges, JSON_OBJECT); json_more(&l);) {
 		r->at = l.here;
-		if (is_symbol(l.key, l.key_size))
-			symbol_add(r->g, l.key, l.key_size, bound(l.here, "min_val", 0), bound(l.here, "max_val", DIM_MAX));
+		if (torch_is_identifier(l.key, l.key_size))
+			symbol_add(r->g, l.key, l.key_size, bound(l.here, "min_val", 0),
+			           bound(l.here, "max_val", DIM_MAX));
 	}
 }
 
@@ -732,7 +736,8 @@ static void check_version(Json version)
 	Json major = json_member_need(version, "major");
 	int64_t n = json_int(major, 0, INT64_MAX);
 	if (n != MAJOR)
-		json_fail(major, GRAFT_E_UNSUPPORTED, "schema version %lld; this graft reads %d (torch 2.6 and later)", (long long)n, MAJOR);
+		json_fail(major, GRAFT_E_UNSUPPORTED, "schema version %lld; this graft reads %d (torch 2.6 and later)",
+		          (long long)n, MAJOR);
 }
 
 static void free_arena(void *arena)
@@ -807,7 +812,8 @@ static bool is_model(const Zip *z, const char *name)
 {
 	const char *root = strchr(z->entry[0].name, '/');
 	size_t n = root ? (size_t)(root - z->entry[0].name) + 1 : 0;
-	return !strncmp(name, z->entry[0].name, n) && !strncmp(name + n, "models/", 7) && ends(name, ".json") && !strchr(name + n + 7, '/');
+	return !strncmp(name, z->entry[0].name, n) && !strncmp(name + n, "models/", 7) && ends(name, ".json") &&
+	       !strchr(name + n + 7, '/');
 }
 
 static const ZipEntry *find_model(Job *job, const Zip *z)
@@ -817,14 +823,16 @@ static const ZipEntry *find_model(Job *job, const Zip *z)
 		if (!is_model(z, z->entry[i].name))
 			continue;
 		if (model)
-			fail_in(job, GRAFT_E_UNSUPPORTED, z->path, 0, 0, NULL, "the archive holds several models, %s and %s; graft reads archives of one",
+			fail_in(job, GRAFT_E_UNSUPPORTED, z->path, 0, 0, NULL,
+			        "the archive holds several models, %s and %s; graft reads archives of one",
 			        file_part(model->name), file_part(z->entry[i].name));
 		model = &z->entry[i];
 	}
 	if (!model && zip_find(z, "serialized_exported_program.json"))
 		model = zip_find(z, "serialized_exported_program.json");
 	if (!model)
-		fail_in(job, GRAFT_E_GRAPH, z->path, 0, 0, NULL, "the archive holds no models/*.json: it was not written by torch.export.save");
+		fail_in(job, GRAFT_E_GRAPH, z->path, 0, 0, NULL,
+		        "the archive holds no models/*.json: it was not written by torch.export.save");
 	return model;
 }
 

@@ -3,11 +3,13 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct Spelling { Speller *s; Text *t; const Node *n; const TorchRow *row; const char *target; uint32_t n_args; } Spelling;
+typedef struct Spelling { Speller *s; Text *t; const Node *n; const TorchRow *row; const char *target;
+                          uint32_t n_args; } Spelling;
 
 _Noreturn static void cannot(const Spelling *p, const char *why)
 {
-	fail_at(p->s->job, GRAFT_E_UNSUPPORTED, node_label(p->n), "%s '%s' was made by a pass and cannot be written as a torch op: %s; "
+	fail_at(p->s->job, GRAFT_E_UNSUPPORTED, node_label(p->n),
+	        "%s '%s' was made by a pass and cannot be written as a torch op: %s; "
 	        "leave that pass out with --disable, or write --to json", p->n->name, node_label(p->n), why);
 }
 
@@ -78,7 +80,8 @@ static void put_attr(const Spelling *p, const AttrSpec *spec, const Attr *a)
 	case ATTR_DTYPE: text_printf(t, "{\"as_scalar_type\": %d}", torch_dtype_number((graft_dtype)a->i)); return;
 	case ATTR_NAME: put_word(t, spec->words, a->i); return;
 	case ATTR_LIST:
-		if (a->n != 1 || (a->list[0].kind != ATTR_BOOL && a->list[0].kind != ATTR_INT && a->list[0].kind != ATTR_FLOAT))
+		if (a->n != 1 || (a->list[0].kind != ATTR_BOOL && a->list[0].kind != ATTR_INT &&
+		                  a->list[0].kind != ATTR_FLOAT))
 			cannot(p, "it holds more than one value");
 		put_scalar(t, &a->list[0]);
 		return;
@@ -189,7 +192,8 @@ static void put_results(const Spelling *p)
 	bool list = p->n->op->out_max == MANY;
 	text_puts(p->t, list ? "{\"as_tensors\": [" : "");
 	for (uint32_t i = 0; i < p->n->n_out; i++)
-		text_printf(p->t, list ? "%s{\"name\": \"%s\"}" : "%s{\"as_tensor\": {\"name\": \"%s\"}}", i ? ", " : "", p->n->out[i]->name);
+		text_printf(p->t, list ? "%s{\"name\": \"%s\"}" : "%s{\"as_tensor\": {\"name\": \"%s\"}}",
+		            i ? ", " : "", p->n->out[i]->name);
 	text_puts(p->t, list ? "]}" : "");
 }
 
@@ -205,7 +209,8 @@ static uint32_t first_free(const TorchNode *node, size_t n, const char *stem, ui
 			continue;
 		uint32_t number = 0;
 		for (size_t k = len + 1; k < node[i].name_size && number < UINT32_MAX / 16; k++)
-			number = node[i].name[k] >= '0' && node[i].name[k] <= '9' ? number * 10 + (uint32_t)(node[i].name[k] - '0') : number;
+			number = node[i].name[k] >= '0' && node[i].name[k] <= '9' ?
+			         number * 10 + (uint32_t)(node[i].name[k] - '0') : number;
 		most = number + 1 > most ? number + 1 : most;
 	}
 	return most;

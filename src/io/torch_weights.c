@@ -1,11 +1,12 @@
-/* torch_weights.c - the data of an archive: which record holds which parameter, and whether it fits in there. Nothing is copied that can be used
- * where it lies. Pickles are never read. */
+/* torch_weights.c - the data of an archive: which record holds which parameter, and whether it fits in there. Nothing
+ * is copied that can be used where it lies. Pickles are never read. */
 #include "torch.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN "write the archive again with torch.export.save of torch 2.9 or later, or give model.json alone and the weights as a " \
-              "safetensors file with --inputs"
+#define AGAIN \
+	"write the archive again with torch.export.save of torch 2.9 or later, or give model.json alone " \
+	"and the weights as a safetensors file with --inputs"
 
 typedef struct Weights {
 	Graph *g;
@@ -18,7 +19,8 @@ typedef struct Weights {
 	Bytes *record;                        /* by place in the archive: its bytes, once they were needed */
 } Weights;
 
-_Noreturn static void bad(const Weights *w, graft_status status, const char *name, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+_Noreturn static void bad(const Weights *w, graft_status status, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 _Noreturn static void bad(const Weights *w, graft_status status, const char *name, const char *fmt, ...)
 {
@@ -64,7 +66,8 @@ static bool extent(const graft_tensor *t, int64_t offset, uint64_t *elements)
 {
 	uint64_t last = (uint64_t)offset, by;
 	for (int32_t i = 0; i < t->rank; i++)
-		if (__builtin_mul_overflow((uint64_t)t->stride[i], (uint64_t)t->shape[i] - 1, &by) || __builtin_add_overflow(last, by, &last))
+		if (__builtin_mul_overflow((uint64_t)t->stride[i], (uint64_t)t->shape[i] - 1, &by) ||
+		    __builtin_add_overflow(last, by, &last))
 			return false;
 	return !__builtin_add_overflow(last, 1, elements);
 }
@@ -113,7 +116,8 @@ static void take_data(const Weights *w, Value *v, graft_tensor *t, int64_t offse
 	if (!e->size)
 		return;                       /* a fake tensor: there are no data */
 	if (!extent(t, offset, &elements) || __builtin_mul_overflow(elements, size, &bytes) || bytes > e->size)
-		bad(w, GRAFT_E_DATA, v->path, "its sizes, strides and offset reach beyond the %llu bytes of %s", (unsigned long long)e->size, e->name);
+		bad(w, GRAFT_E_DATA, v->path, "its sizes, strides and offset reach beyond the %llu bytes of %s",
+		    (unsigned long long)e->size, e->name);
 	Bytes b = record(w, e);
 	if (t->dtype == GRAFT_DTYPE_bool)
 		check_bools(w, v->path, b);
@@ -140,7 +144,8 @@ static void read_entry(const Weights *w, Value *v, const char *folder, Json entr
 	if (rank != t->rank)
 		json_fail(meta, GRAFT_E_DATA, "%d sizes, but %d strides", t->rank, rank);
 	check_type(w, v, t);
-	take_data(w, v, t, json_int(json_member_need(json_member_need(meta, "storage_offset"), "as_int"), 0, INT64_MAX), e);
+	take_data(w, v, t, json_int(json_member_need(json_member_need(meta, "storage_offset"), "as_int"), 0, INT64_MAX),
+	          e);
 	if (is_empty(t))
 		v->data = t;
 }
@@ -201,7 +206,8 @@ void torch_weights(Graph *g, Torch *t)
 	}
 	const char *root = arena_strndup(a, t->model->name, (size_t)(models - t->model->name));
 	const char *model = arena_strndup(a, models + 7, strlen(models + 7) - strlen(".json"));
-	const char *weights = arena_printf(a, "%sdata/weights/", root), *constants = arena_printf(a, "%sdata/constants/", root);
+	const char *weights = arena_printf(a, "%sdata/weights/", root),
+		*constants = arena_printf(a, "%sdata/constants/", root);
 	read_config(&w, weights, arena_printf(a, "%s%s_weights_config.json", weights, model));
 	read_config(&w, constants, arena_printf(a, "%s%s_constants_config.json", constants, model));
 	check_missing(&w, has(&w, root, arena_printf(a, "data/weights/%s.pt", model)) ||

@@ -15,7 +15,8 @@ TorchUnion torch_union(Json v)
 		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found an empty one");
 	TorchUnion u = { TAG_other, l.here };
 	for (size_t i = 0; i < sizeof tag_names / sizeof *tag_names; i++)
-		if (l.key_size == strlen(tag_names[i]) + 3 && !memcmp(l.key, "as_", 3) && !memcmp(l.key + 3, tag_names[i], l.key_size - 3))
+		if (l.key_size == strlen(tag_names[i]) + 3 && !memcmp(l.key, "as_", 3) &&
+		    !memcmp(l.key + 3, tag_names[i], l.key_size - 3))
 			u.tag = (TorchTag)i;
 	if (json_more(&l))
 		json_fail(l.here, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found more");
@@ -45,12 +46,16 @@ const char *torch_name_at(Json v)
 
 /* The numbers of torch's schema, not those of its C++ enum. */
 static const struct { int number; graft_dtype dtype; const char *name; } dtypes[] = {
-	{ 1, GRAFT_DTYPE_u8, NULL }, { 2, GRAFT_DTYPE_i8, NULL }, { 3, GRAFT_DTYPE_i16, NULL }, { 4, GRAFT_DTYPE_i32, NULL },
-	{ 5, GRAFT_DTYPE_i64, NULL }, { 6, GRAFT_DTYPE_f16, NULL }, { 7, GRAFT_DTYPE_f32, NULL }, { 8, GRAFT_DTYPE_f64, NULL },
+	{ 1, GRAFT_DTYPE_u8, NULL }, { 2, GRAFT_DTYPE_i8, NULL }, { 3, GRAFT_DTYPE_i16, NULL },
+	{ 4, GRAFT_DTYPE_i32, NULL },
+	{ 5, GRAFT_DTYPE_i64, NULL }, { 6, GRAFT_DTYPE_f16, NULL }, { 7, GRAFT_DTYPE_f32, NULL },
+	{ 8, GRAFT_DTYPE_f64, NULL },
 	{ 12, GRAFT_DTYPE_bool, NULL }, { 13, GRAFT_DTYPE_bf16, NULL }, { 29, GRAFT_DTYPE_f8e4m3fn, NULL },
 	{ 30, GRAFT_DTYPE_f8e5m2, NULL }, { 31, GRAFT_DTYPE_f8e4m3fnuz, NULL },
-	{ 9, GRAFT_DTYPE_COUNT, "complex32" }, { 10, GRAFT_DTYPE_COUNT, "complex64" }, { 11, GRAFT_DTYPE_COUNT, "complex128" },
-	{ 28, GRAFT_DTYPE_COUNT, "uint16" }, { 32, GRAFT_DTYPE_COUNT, "float8_e5m2fnuz" }, { 33, GRAFT_DTYPE_COUNT, "float8_e8m0fnu" },
+	{ 9, GRAFT_DTYPE_COUNT, "complex32" }, { 10, GRAFT_DTYPE_COUNT, "complex64" },
+	{ 11, GRAFT_DTYPE_COUNT, "complex128" },
+	{ 28, GRAFT_DTYPE_COUNT, "uint16" }, { 32, GRAFT_DTYPE_COUNT, "float8_e5m2fnuz" },
+	{ 33, GRAFT_DTYPE_COUNT, "float8_e8m0fnu" },
 	{ 34, GRAFT_DTYPE_COUNT, "uint32" }, { 35, GRAFT_DTYPE_COUNT, "uint64" },
 };
 
@@ -63,7 +68,8 @@ graft_dtype torch_dtype(Json v)
 		if (dtypes[i].number != number)
 			continue;
 		if (dtypes[i].name)
-			json_fail(v, GRAFT_E_UNSUPPORTED, "dtype %s (%lld); graft has no such element type", dtypes[i].name, (long long)number);
+			json_fail(v, GRAFT_E_UNSUPPORTED, "dtype %s (%lld); graft has no such element type",
+			          dtypes[i].name, (long long)number);
 		return dtypes[i].dtype;
 	}
 	json_fail(v, GRAFT_E_GRAPH, "%lld is not the number of a dtype", (long long)number);
@@ -75,4 +81,13 @@ int torch_dtype_number(graft_dtype d)
 		if (dtypes[i].dtype == d)
 			return dtypes[i].number;
 	return 0;
+}
+
+bool torch_is_identifier(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+		      (i && s[i] >= '0' && s[i] <= '9')))
+			return false;
+	return n;
 }

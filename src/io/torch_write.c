@@ -1,8 +1,9 @@
 /* torch_write.c - a graph that was imported goes back into its file.
  *
- * The file's text is the frame: everything is copied from it but the elements of `nodes`, entries of `tensor_values`, and names of outputs that are
- * now made under another name. A node of the file whose nodes here are all as they were is written as it stood, names exchanged where an
- * operand was replaced; a node of ours that comes from none is spelled. If nothing came out different, the text itself is what is written.
+ * The file's text is the frame: everything is copied from it but the elements of `nodes`, entries of `tensor_values`,
+ * and names of outputs that are now made under another name. A node of the file whose nodes here are all as they were
+ * is written as it stood, names exchanged where an operand was replaced; a node of ours that comes from none is
+ * spelled. If nothing came out different, the text itself is what is written.
  *
  *   Item    one element of `nodes` to be: a node of the file, or one of ours
  *   Patch   a part of the text that something else takes the place of
@@ -41,7 +42,8 @@ typedef struct Writer {
 	uint32_t *made_at;                    /* by Value.id: item that makes it, plus 1; 0: none (yet) */
 	Patch *patch;
 	size_t n_patches, cap_patches;
-	size_t next_carried;                  /* nodes of the file with a smaller index that are carried are items already */
+	/* nodes of the file with a smaller index that are carried are items already */
+	size_t next_carried;
 	Speller speller;
 	void (*write)(void *user, const char *text, size_t size);
 	void *user;
@@ -142,7 +144,8 @@ static int inner_input(const TorchInlined *in, const char *place)
 	return -1;
 }
 
-/* A node inside a sub-graph: what it reads from outside goes through the sub-graph's inputs, what leaves is named among its results. */
+/* A node inside a sub-graph: what it reads from outside goes through the sub-graph's inputs, what leaves is named among
+ * its results. */
 static bool inner_stands(Writer *w, Group *g, const Node *n)
 {
 	const TorchInlined *in = g->node->source.inlined;
@@ -215,7 +218,8 @@ static Group *owner(Writer *w, const Node *n)
 
 /* ---- items ---- */
 
-_Noreturn static void cannot(const Writer *w, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn static void cannot(const Writer *w, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 _Noreturn static void cannot(const Writer *w, const char *name, const char *fmt, ...)
 {
@@ -223,7 +227,8 @@ _Noreturn static void cannot(const Writer *w, const char *name, const char *fmt,
 	va_start(ap, fmt);
 	const char *why = arena_vprintf(&w->job->scratch, fmt, ap);
 	va_end(ap);
-	fail_at(w->job, GRAFT_E_UNSUPPORTED, name, "the graph cannot be written as torch.export's: %s; find the pass that did it with "
+	fail_at(w->job, GRAFT_E_UNSUPPORTED, name,
+	        "the graph cannot be written as torch.export's: %s; find the pass that did it with "
 	        "--opt-limit and leave it out with --disable", why);
 }
 
@@ -269,7 +274,9 @@ static void check_order(Writer *w, const Node *n, const Group *g)
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		const Value *v = n->in[i].value;
 		if (v && v->def && !w->made_at[v->id] && !(g && is_inside(v->def, g->node)))
-			cannot(w, node_label(n), "'%s' reads '%s', which is made by a node of the file that only ends behind it", node_label(n), v->name);
+			cannot(w, node_label(n),
+			       "'%s' reads '%s', which is made by a node of the file that only ends behind it",
+			       node_label(n), v->name);
 	}
 }
 
@@ -284,7 +291,8 @@ static void add_group(Writer *w, Group *g)
 	const TorchNode *top = top_of(g->node);
 	const TorchInlined *in = top->source.inlined;
 	if (g->node != top && in && in->has_carried)
-		cannot(w, top->target, "the sub-graph of %s was changed inside, and sizes are worked out in it", top->target);
+		cannot(w, top->target, "the sub-graph of %s was changed inside, and sizes are worked out in it",
+		       top->target);
 	carry_up_to(w, top->source.index);
 	for (uint32_t i = 0; i < g->n_members; i++)
 		check_order(w, g->member[i], g);
@@ -490,7 +498,8 @@ static void keep_entries(Values *x)
 	}
 }
 
-/* Entries are looked for in the order in which they stand, as a rule, so the search goes on where the last one ended. */
+/* Entries are looked for in the order in which they stand, as a rule, so the search goes on where the last one
+ * ended. */
 static Json inner_meta(Values *x, const TorchInlined *in, const char *place)
 {
 	size_t n = torch_name_size(place);
@@ -537,7 +546,8 @@ static void add_entries(Values *x, const Node *n, const TorchNode *within)
 
 static void put_values(Writer *w)
 {
-	Values x = { .w = w, .there = NEW_ARRAY(&w->job->scratch, w->g->next_value, bool), .between = separator(w->t->tensor_values),
+	Values x = { .w = w, .there = NEW_ARRAY(&w->job->scratch, w->g->next_value, bool),
+	             .between = separator(w->t->tensor_values),
 	             .t = { .arena = &w->job->scratch } };
 	TorchWord first = head(w->t->tensor_values);
 	put(w, first.s, first.n);
@@ -578,7 +588,8 @@ static void put_document(Writer *w)
 	put(w, at, (size_t)(w->t->text.end - at));
 }
 
-/* The graph's document, and a view of its text whose errors go to this job. The document itself is shared and stays as it is. */
+/* The graph's document, and a view of its text whose errors go to this job. The document itself is shared and stays as
+ * it is. */
 static Torch *view_of(Job *job, const Graph *g)
 {
 	if (!g->document)
@@ -593,7 +604,8 @@ static Torch *view_of(Job *job, const Graph *g)
 
 static void begin(Writer *w, Job *job, Graph *g)
 {
-	*w = (Writer){ .job = job, .g = g, .t = view_of(job, g), .made_at = NEW_ARRAY(&job->scratch, g->next_value, uint32_t) };
+	*w = (Writer){ .job = job, .g = g, .t = view_of(job, g),
+	               .made_at = NEW_ARRAY(&job->scratch, g->next_value, uint32_t) };
 	w->speller = (Speller){ .job = job, .g = g, .t = w->t };
 	gather_members(w);
 	list_items(w);
@@ -655,7 +667,9 @@ void torch_write_archive(Job *job, Graph *g, FileOut *file)
 	Writer w;
 	begin(&w, job, g);
 	if (!w.t->zip)
-		fail(job, GRAFT_E_USAGE, "the graph was read from a bare model.json, which has no weights to make an archive of; write --to pt2json");
+		fail(job, GRAFT_E_USAGE,
+		     "the graph was read from a bare model.json, which has no weights to make an archive of; write "
+		     "--to pt2json");
 	ZipOut *z = zip_create(job, file);
 	for (size_t i = 0; i < w.t->zip->n; i++) {
 		const ZipEntry *e = &w.t->zip->entry[i];
@@ -669,18 +683,11 @@ void torch_write_archive(Job *job, Graph *g, FileOut *file)
 
 /* ---- the target of fused norms ---- */
 
-static bool is_identifier(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!(s[i] == '_' || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (i && s[i] >= '0' && s[i] <= '9')))
-			return false;
-	return n;
-}
-
 const char *torch_op_target(Graph *g, const char *name)
 {
 	const char *colons = strstr(name, "::");
-	if (!colons || !is_identifier(name, (size_t)(colons - name)) || !is_identifier(colons + 2, strlen(colons + 2)))
+	if (!colons || !torch_is_identifier(name, (size_t)(colons - name)) ||
+	    !torch_is_identifier(colons + 2, strlen(colons + 2)))
 		fail(graph_job(g), GRAFT_E_USAGE, "a torch op is named ns::name, found '%s'", name);
 	return arena_printf(&g->arena, "%.*s.%s.default", (int)(colons - name), name, colons + 2);
 }

@@ -2,8 +2,9 @@
  *
  *   [ local header | name | extra | data ] [ ... ] [ central directory ] [ zip64 end ] [ end ]
  *
- * Reading trusts nothing: the central directory is the truth, each local header must agree with it, entries must not overlap, and a name
- * stands once, is relative and has no "..". Nothing is ever put on disk under a name from an archive.
+ * Reading trusts nothing: the central directory is the truth, each local header must agree with it, entries must not
+ * overlap, and a name stands once, is relative and has no "..". Nothing is ever put on disk under a name from an
+ * archive.
  */
 #ifndef GRAFT_ZIP_H
 #define GRAFT_ZIP_H
@@ -26,13 +27,15 @@ typedef struct Zip { const char *path; ZipEntry *entry; size_t n; ZipEntry **by_
 bool zip_is(const char *data, size_t size);   /* does it begin like one? */
 Zip *zip_open(Arena *a, Bytes file, const char *path);                /* fails with GRAFT_E_DATA */
 const ZipEntry *zip_find(const Zip *z, const char *name);             /* NULL: none */
-/* What an entry holds: in place when it is stored, else inflated into a; its checksum is verified when asked for, and always after inflating. */
+/* What an entry holds: in place when it is stored, else inflated into a; its checksum is verified when asked for, and
+ * always after inflating. */
 Bytes zip_bytes(Arena *a, const Zip *z, const ZipEntry *e, bool verify);
 
 /* Writing: stored, the data at a multiple of 64 bytes by means of an extra field "FB", as PyTorch does. */
 typedef struct ZipOut ZipOut;
 ZipOut *zip_create(Job *job, FileOut *file);
-void zip_begin(ZipOut *z, const char *name, uint64_t size, uint32_t crc);     /* its data follow, in any number of pieces */
+/* its data follow, in any number of pieces */
+void zip_begin(ZipOut *z, const char *name, uint64_t size, uint32_t crc);
 void zip_data(ZipOut *z, const void *data, size_t size);
 void zip_copy(ZipOut *z, const ZipEntry *e);  /* the same stored bytes */
 void zip_end(ZipOut *z);                      /* the directory; the file is still to be committed */

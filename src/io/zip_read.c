@@ -22,7 +22,8 @@ typedef struct Reader {
 	uint64_t size;
 } Reader;
 
-_Noreturn static void bad(const Reader *r, const char *entry, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn static void bad(const Reader *r, const char *entry, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 _Noreturn static void bad(const Reader *r, const char *entry, const char *fmt, ...)
 {
@@ -50,8 +51,8 @@ static uint64_t u64(const char *p) { return number(p, 8); }
 static const char *bytes_at(const Reader *r, uint64_t at, uint64_t n, const char *what)
 {
 	if (at > r->size || n > r->size - at)
-		bad(r, NULL, "%s would stand at bytes %llu to %llu, but the file has %llu", what, (unsigned long long)at,
-		    (unsigned long long)(at + n), (unsigned long long)r->size);
+		bad(r, NULL, "%s would stand at bytes %llu to %llu, but the file has %llu", what,
+		    (unsigned long long)at, (unsigned long long)(at + n), (unsigned long long)r->size);
 	return r->data + at;
 }
 
@@ -71,7 +72,8 @@ static uint64_t find_end(const Reader *r)
 	for (uint64_t at = r->size >= END_SIZE ? r->size - END_SIZE + 1 : 0; at-- > least;)
 		if (!memcmp(r->data + at, "PK\5\6", 4) && at + END_SIZE + u16(r->data + at + 20) == r->size)
 			return at;
-	bad(r, NULL, "it begins like a zip archive, but has no end record: it was cut off, or something was added to it");
+	bad(r, NULL, "it begins like a zip archive, but has no end record: it was cut off, or something was added "
+	    "to it");
 }
 
 static bool in_32(uint64_t small, uint64_t mark, uint64_t large)
@@ -114,7 +116,8 @@ static Directory read_end(const Reader *r)
 /* ---- entries ---- */
 
 /* The sizes and place of an entry that did not fit 32 bits, from its extra field. */
-static void read_wide(const Reader *r, const char *name, const char *extra, size_t n, uint64_t *const *field, int n_fields)
+static void read_wide(const Reader *r, const char *name, const char *extra, size_t n, uint64_t *const *field,
+                      int n_fields)
 {
 	const char *end = extra + n;
 	for (const char *p = extra; end - p >= 4; p += 4 + u16(p + 2)) {
@@ -157,7 +160,8 @@ static void check_sizes(const Reader *r, const ZipEntry *e)
 		    (unsigned long long)e->packed);
 	if (e->deflated && e->size > RATIO_FREE && (e->size / RATIO_MAX > e->packed || e->size > INFLATE_MAX))
 		bad(r, e->name, "%llu bytes packed into %llu; at most %d to 1 is unpacked, and at most %llu bytes",
-		    (unsigned long long)e->size, (unsigned long long)e->packed, RATIO_MAX, (unsigned long long)INFLATE_MAX);
+		    (unsigned long long)e->size, (unsigned long long)e->packed, RATIO_MAX,
+		    (unsigned long long)INFLATE_MAX);
 }
 
 static bool local_size_fits(uint32_t local, uint64_t wide, uint64_t size, bool behind)
@@ -174,11 +178,13 @@ static void read_local(const Reader *r, ZipEntry *e, uint16_t method)
 	bytes_at(r, e->header, (uint64_t)LOCAL_SIZE + n_name + n_extra, "an entry's header");
 	read_wide(r, e->name, p + LOCAL_SIZE + n_name, n_extra, (uint64_t *const[]){ &size, &packed }, 2);
 	bool behind = flags & SIZES_BEHIND;
-	if (memcmp(p, "PK\3\4", 4) || u16(p + 8) != method || n_name != strlen(e->name) || memcmp(p + LOCAL_SIZE, e->name, n_name))
+	if (memcmp(p, "PK\3\4", 4) || u16(p + 8) != method || n_name != strlen(e->name) ||
+	    memcmp(p + LOCAL_SIZE, e->name, n_name))
 		bad(r, e->name, "its header does not agree with the directory about its name or how it is packed");
 	if (flags & (ENCRYPTED | STRONG | MASKED))
 		bad(r, e->name, "it is encrypted");
-	if (!local_size_fits(u32(p + 22), size, e->size, behind) || !local_size_fits(u32(p + 18), packed, e->packed, behind) ||
+	if (!local_size_fits(u32(p + 22), size, e->size, behind) ||
+	    !local_size_fits(u32(p + 18), packed, e->packed, behind) ||
 	    (u32(p + 14) != e->crc && !(behind && !u32(p + 14))))
 		bad(r, e->name, "its header does not agree with the directory about its size or checksum");
 	e->data = bytes_at(r, data, e->packed, "an entry");
@@ -200,7 +206,8 @@ static uint64_t read_entry(const Reader *r, uint64_t at, uint64_t left, ZipEntry
 	e->packed = u32(p + 20);
 	e->size = u32(p + 24);
 	e->header = u32(p + 42);
-	read_wide(r, e->name, p + CENTRAL_SIZE + n_name, n_extra, (uint64_t *const[]){ &e->size, &e->packed, &e->header }, 3);
+	read_wide(r, e->name, p + CENTRAL_SIZE + n_name, n_extra,
+	          (uint64_t *const[]){ &e->size, &e->packed, &e->header }, 3);
 	if (flags & (ENCRYPTED | STRONG | MASKED) || u16(p + 34))
 		bad(r, e->name, "it is encrypted, or in another part of the archive");
 	if (method != STORED && method != DEFLATED)
@@ -299,7 +306,8 @@ static bool inflate_all(Arena *a, const ZipEntry *e, char *out)
 	uint64_t in = 0, made = 0;
 	int status = Z_OK;
 	while (status == Z_OK) {
-		uint64_t take = e->packed - in < piece ? e->packed - in : piece, room = e->size - made < piece ? e->size - made : piece;
+		uint64_t take = e->packed - in < piece ? e->packed - in : piece,
+			room = e->size - made < piece ? e->size - made : piece;
 		char none;
 		z->next_in = (Bytef *)(uintptr_t)(e->data + in);
 		z->avail_in = (uInt)take;
@@ -322,7 +330,8 @@ Bytes zip_bytes(Arena *a, const Zip *z, const ZipEntry *e, bool verify)
 	if (e->deflated) {
 		char *out = arena_alloc(a, (size_t)e->size);
 		if (!inflate_all(a, e, out))
-			bad(&r, e->name, "its packed data are damaged, or unpack to another size than the directory says");
+			bad(&r, e->name, "its packed data are damaged, or unpack to another size than the directory "
+			    "says");
 		data = out;
 	}
 	if ((verify || e->deflated) && zip_crc(0, data, (size_t)e->size) != e->crc)

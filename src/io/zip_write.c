@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, CENTRAL_FIXED = 46, LOCAL_FIXED = 30, VERSION = 20, VERSION_64 = 45, UTF8 = 1 << 11, DATE = 1 << 5 | 1 };
+enum { ALIGNMENT = 64, CENTRAL_FIXED = 46, LOCAL_FIXED = 30, VERSION = 20, VERSION_64 = 45, UTF8 = 1 << 11,
+       DATE = 1 << 5 | 1 };
 
 #define SIZE_32 UINT32_MAX
 
@@ -63,7 +64,8 @@ static void put_local(ZipOut *z, const Written *w)
 {
 	Text t = { .arena = &z->job->scratch };
 	size_t n = strlen(w->name), wide = is_wide(w) ? 20 : 0;
-	size_t start = (size_t)(z->at % ALIGNMENT) + LOCAL_FIXED + n + wide + 4, padding = (ALIGNMENT - start % ALIGNMENT) % ALIGNMENT;
+	size_t start = (size_t)(z->at % ALIGNMENT) + LOCAL_FIXED + n + wide + 4,
+		padding = (ALIGNMENT - start % ALIGNMENT) % ALIGNMENT;
 	text_add(&t, "PK\3\4", 4);
 	put_common(&t, w, wide);
 	put(&t, wide + 4 + padding, 2);
@@ -105,7 +107,8 @@ void zip_data(ZipOut *z, const void *data, size_t size)
 
 void zip_copy(ZipOut *z, const ZipEntry *e)
 {
-	begin(z, (Written){ .name = e->name, .size = e->size, .packed = e->packed, .crc = e->crc, .deflated = e->deflated });
+	begin(z, (Written){ .name = e->name, .size = e->size, .packed = e->packed, .crc = e->crc,
+	                    .deflated = e->deflated });
 	zip_data(z, e->data, (size_t)e->packed);
 }
 

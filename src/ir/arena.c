@@ -13,8 +13,8 @@ typedef struct Undo { struct Undo *next; void (*fn)(void *); void *ptr; } Undo;
 
 enum { ALIGN = 8, FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20 };
 
-/* To the address sanitizer a chunk is one block. It is told what of it is handed out, and there is a gap in front of each piece, so that a
- * step outside one is found. */
+/* To the address sanitizer a chunk is one block. It is told what of it is handed out, and there is a gap in front of
+ * each piece, so that a step outside one is found. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 enum { GAP = 16 };

@@ -7,8 +7,8 @@
  *             └─ undo ─> { fn, ptr } ──> { fn, ptr } ──> ...             run newest first
  *
  * Allocation never returns NULL and nothing inside the library returns an error: `fail` fills the error and jumps to
- * the `guarded` that started the job. What is not arena memory (a mapping, a cJSON tree, a library handle) is tied to an
- * arena with arena_undo the moment it exists, so a jump leaks nothing.
+ * the `guarded` that started the job. What is not arena memory (a mapping, a cJSON tree, a library handle) is tied to
+ * an arena with arena_undo the moment it exists, so a jump leaks nothing.
  */
 #ifndef GRAFT_ARENA_H
 #define GRAFT_ARENA_H
@@ -33,8 +33,9 @@ struct Job {
 	Arena scratch;                        /* ends with the job */
 };
 
-/* Runs body(job, arg) as one job: returns GRAFT_OK, or the status that was thrown, err filled (err may be NULL). Everything in
- * job->scratch is undone and freed at the end, thrown or not. Jobs nest: a body may call the public API. */
+/* Runs body(job, arg) as one job: returns GRAFT_OK, or the status that was thrown, err filled (err may be NULL).
+ * Everything in job->scratch is undone and freed at the end, thrown or not. Jobs nest: a body may call the public
+ * API. */
 graft_status guarded(const graft_allocator *mem, void (*body)(Job *job, void *arg), void *arg, graft_error *err);
 
 /* Ends the job: never returns. The message is a whole sentence (what, where, wanted, found, what to do). */
@@ -52,10 +53,12 @@ _Noreturn void fail_in(Job *job, graft_status status, const char *file, int line
 _Noreturn void fail_again(Job *job, const graft_error *err);
 
 /* Fills an error without a jump, for code that runs outside a job. err may be NULL. Returns status. */
-graft_status error_set(graft_error *err, graft_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+graft_status error_set(graft_error *err, graft_status status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 void arena_init(Arena *a, const graft_allocator *mem, Job *job);
-void arena_adopt(Arena *a, Arena *from);      /* what from holds ends with a from now on; from is empty; allocates nothing */
+/* what from holds ends with a from now on; from is empty; allocates nothing */
+void arena_adopt(Arena *a, Arena *from);
 void arena_free(Arena *a);                    /* undoes, newest first, then frees; the arena can be used again */
 
 void *arena_alloc(Arena *a, size_t size);     /* zeroed, 8-byte aligned; size 0 gives a valid pointer */
@@ -65,9 +68,11 @@ char *arena_strdup(Arena *a, const char *s);
 char *arena_strndup(Arena *a, const char *s, size_t n);
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(Arena *a, const char *fmt, va_list ap);
-void arena_undo(Arena *a, void (*fn)(void *), void *ptr);   /* calls fn(ptr) when the arena is freed; if this fails, at once */
+/* calls fn(ptr) when the arena is freed; if this fails, at once */
+void arena_undo(Arena *a, void (*fn)(void *), void *ptr);
 
-/* Scratch memory for one round of a loop: what was allocated since the mark is freed (nothing may have been tied to the arena since). */
+/* Scratch memory for one round of a loop: what was allocated since the mark is freed (nothing may have been tied to the
+ * arena since). */
 typedef struct Mark { struct Chunk *top, *below; size_t used; struct Undo *undo; } Mark;
 Mark arena_mark(const Arena *a);
 void arena_release(Arena *a, Mark mark);
@@ -84,6 +89,7 @@ typedef struct Text { Arena *arena; char *text; size_t size, cap; } Text;
 void text_add(Text *t, const char *s, size_t n);
 void text_puts(Text *t, const char *s);
 void text_printf(Text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void text_f64(Text *t, double v);             /* the shortest text that reads back as v; always with '.', 'e', or inf/nan */
+/* the shortest text that reads back as v; always with '.', 'e', or inf/nan */
+void text_f64(Text *t, double v);
 
 #endif

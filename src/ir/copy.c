@@ -1,8 +1,10 @@
-/* copy.c - a copy of a graph, or of some of its nodes, that shares nothing with it; as it is, or with its symbols bound. */
+/* copy.c - a copy of a graph, or of some of its nodes, that shares nothing with it; as it is, or with its symbols
+ * bound. */
 #include "graph.h"
 #include <string.h>
 
-/* Values by id in the new graph, and dims by way of their text, the last one kept because neighbours tend to be equal. */
+/* Values by id in the new graph, and dims by way of their text, the last one kept because neighbours tend to be
+ * equal. */
 typedef struct Copy { Graph *to; Arena *scratch; Value **value; const int64_t *bindings; Dim last_from, last_to; } Copy;
 
 static Dim copy_poly(Copy *c, Dim d)
@@ -14,7 +16,8 @@ static Dim copy_poly(Copy *c, Dim d)
 	if (!c->bindings)
 		return dim_parse(c->to, &s, s + t.size);
 	if (!dim_eval(d, c->bindings, &value))
-		fail(graph_job(c->to), GRAFT_E_DATA, "the size %s cannot be worked out: a symbol has no value, or the result is too large", s);
+		fail(graph_job(c->to), GRAFT_E_DATA,
+		     "the size %s cannot be worked out: a symbol has no value, or the result is too large", s);
 	return dim_const(value);
 }
 
@@ -83,8 +86,8 @@ static void copy_origin(Copy *c, const Node *n, Node *made)
 		made->origin.names[i] = copy_text(c, n->origin.names[i]);
 }
 
-/* A known op's types follow from its operands, so only an unknown one's are copied. A tentative node becomes a plain one: what it stands
- * in for is copied as well, and nothing uses it. */
+/* A known op's types follow from its operands, so only an unknown one's are copied. A tentative node becomes a plain
+ * one: what it stands in for is copied as well, and nothing uses it. */
 static void copy_node(Copy *c, const Node *n)
 {
 	bool known = op_code(n->op) != OP_unknown;
@@ -103,7 +106,8 @@ static void copy_node(Copy *c, const Node *n)
 	for (uint32_t i = 0; i < n->n_attr; i++)
 		attr[i] = copy_attr(c, n->attr[i]);
 	Node *made = node_new(c->to, &(NodeSpec){
-		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names, .types = known ? NULL : types, .n_out = n->n_out,
+		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names,
+		.types = known ? NULL : types, .n_out = n->n_out,
 		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr,
 	});
 	arena_release(c->scratch, mark);

@@ -47,8 +47,8 @@ Symbol *symbol_add(Graph *g, const char *name, size_t n, int64_t min, int64_t ma
 {
 	int show = n < 64 ? (int)n : 64;
 	if (!is_name(name, n))
-		fail(graph_job(g), GRAFT_E_GRAPH, "'%.*s' cannot name a symbol: wanted letters, digits and _, no digit first",
-		     show, name);
+		fail(graph_job(g), GRAFT_E_GRAPH,
+		     "'%.*s' cannot name a symbol: wanted letters, digits and _, no digit first", show, name);
 	if (symbol_find(g, name, n))
 		fail(graph_job(g), GRAFT_E_GRAPH, "symbol %.*s is declared twice", show, name);
 	if (min > max)

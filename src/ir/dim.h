@@ -1,8 +1,8 @@
 /* dim.h - dimensions: integers, or polynomials over named symbols with ranges.
  *
- * A Dim is a constant (poly NULL) or a polynomial that is not constant. Polynomials are interned per graph, in one normal
- * form, so two dims that are the same polynomial have the same pointer. What is not a polynomial (floordiv, mod, max, min)
- * is an atom in it, like a symbol.
+ * A Dim is a constant (poly NULL) or a polynomial that is not constant. Polynomials are interned per graph, in one
+ * normal form, so two dims that are the same polynomial have the same pointer. What is not a polynomial (floordiv, mod,
+ * max, min) is an atom in it, like a symbol.
  */
 #ifndef GRAFT_DIM_H
 #define GRAFT_DIM_H
@@ -50,8 +50,9 @@ bool dim_eval(Dim d, const int64_t *bindings, int64_t *out);
 /* Solves dim = value for the one unbound symbol it holds, when it is linear in it; false when that is not so. */
 bool dim_solve(Dim d, const int64_t *bindings, int64_t value, const Symbol **symbol, int64_t *out);
 
-/* Text: `2*T + 1`, `floordiv(T, 2)`, `max(S, T)`. Reads one expression from *s (end excluded) and moves *s past it; fails
- * with GRAFT_E_SYNTAX, *s where it stopped; unknown symbols fail with GRAFT_E_GRAPH. Printing and reading give back the same dim. */
+/* Text: `2*T + 1`, `floordiv(T, 2)`, `max(S, T)`. Reads one expression from *s (end excluded) and moves *s past it;
+ * fails with GRAFT_E_SYNTAX, *s where it stopped; unknown symbols fail with GRAFT_E_GRAPH. Printing and reading give
+ * back the same dim. */
 Dim dim_parse(Graph *g, const char **s, const char *end);
 void dim_print(Text *t, Dim d);
 const char *dim_string(Arena *a, Dim d);      /* for messages */

@@ -72,7 +72,8 @@ static void name_add(Graph *g, Value *v, const char *name, size_t n)
 	if (!n || memchr(name, 0, n))
 		fail(graph_job(g), GRAFT_E_GRAPH, "a value's name must be a text that is not empty and holds no NUL");
 	if (*slot)
-		fail(graph_job(g), GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own", (*slot)->name);
+		fail(graph_job(g), GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own",
+		     (*slot)->name);
 	v->name = arena_strndup(&g->arena, name, n);
 	name_put(t, v, hash_name(name, n));
 	t->n++;
@@ -366,7 +367,8 @@ static void check_arity(Graph *g, const NodeSpec *s)
 		     range_text(g, op->out_min, op->out_max, "result"), s->n_out);
 	for (uint32_t i = 0; i < s->n_in && i < op->in_min; i++)
 		if (!s->in[i])
-			fail(graph_job(g), GRAFT_E_GRAPH, "%s needs its operand %u (of %s), found none", op->name, i, op->operands);
+			fail(graph_job(g), GRAFT_E_GRAPH, "%s needs its operand %u (of %s), found none", op->name, i,
+			     op->operands);
 }
 
 static Attr attr_copy(Graph *g, Attr a)
@@ -447,7 +449,8 @@ static void node_types(Graph *g, const Node *n, const NodeSpec *s, Type *out)
 			out[i] = type_copy(g, &s->types[i]);
 		else if (declared(s, i) && type_eq(g, &out[i], &s->types[i]) != YES)
 			fail_at(graph_job(g), GRAFT_E_GRAPH, s->out_names ? s->out_names[i] : NULL,
-			        "the graph says %s, but %s gives %s", type_text(g, &s->types[i]), n->name, type_text(g, &out[i]));
+			        "the graph says %s, but %s gives %s", type_text(g, &s->types[i]), n->name,
+			        type_text(g, &out[i]));
 	}
 }
 

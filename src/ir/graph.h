@@ -5,12 +5,13 @@
  *   Node { op, in[n_in] of Use, out[n_out] of Value*, attr[n_attr] }
  *        in[i].value ──> Value ──> def (the node that makes it; NULL for inputs, params and literals)
  *
- * A graph owns every byte it points to. A removed node is unlinked and marked dead; its memory waits for the graph's end.
+ * A graph owns every byte it points to. A removed node is unlinked and marked dead; its memory waits for the graph's
+ * end.
  *
- * Order. The list of live nodes is always a legal order: inputs before users, ties as in the source, and the accesses of a storage
- * that somebody writes in their original order. Nobody has to keep it: replacing a value moves the users that would come too early
- * to behind the new node (a local repair), and fails with GRAFT_E_RULE rather than move a read across a write.
- * Graph outputs are uses with a name of their own, so replacing a value moves outputs too.
+ * Order. The list of live nodes is always a legal order: inputs before users, ties as in the source, and the accesses
+ * of a storage that somebody writes in their original order. Nobody has to keep it: replacing a value moves the users
+ * that would come too early to behind the new node (a local repair), and fails with GRAFT_E_RULE rather than move a
+ * read across a write. Graph outputs are uses with a name of their own, so replacing a value moves outputs too.
  */
 #ifndef GRAFT_GRAPH_H
 #define GRAFT_GRAPH_H
@@ -27,8 +28,8 @@ typedef struct Type {
 	const Dim *dims;
 } Type;
 
-/* One place that reads a value: operand `index` of `node`, or a graph output (node NULL). value NULL: an optional operand that
- * is not given. */
+/* One place that reads a value: operand `index` of `node`, or a graph output (node NULL). value NULL: an optional
+ * operand that is not given. */
 typedef struct Use {
 	Value *value;
 	Node *node;
@@ -54,28 +55,32 @@ struct Value {
 	union {
 		struct {                      /* PARAM, else NULL: */
 			const graft_tensor *data;   /* what the graph's document holds for it; NULL: nothing */
-			const char *path;     /* its name in the model that was exported ("layers.0.norm.weight"); NULL: none */
+			/* its name in the model that was exported ("layers.0.norm.weight"); NULL: none */
+			const char *path;
 		};
-		Attr literal;                 /* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
+		/* LITERAL: BOOL, INT or FLOAT; type is bool, i64 or f64, rank 0, and does not promote */
+		Attr literal;
 	};
 };
 
 /* Names of the source nodes a node came from, in source order. */
 typedef struct Origin { const char **names; uint32_t n; } Origin;
 
-/* A node of an imported document as it stands there. It may have become several nodes here (an op that works in place is two), and those
- * of a sub-graph that was inlined share the node that held it. Such a group is written back as one text when nothing in it has changed.
- * Lives in the document, so it names nothing of one graph. */
+/* A node of an imported document as it stands there. It may have become several nodes here (an op that works in place
+ * is two), and those of a sub-graph that was inlined share the node that held it. Such a group is written back as one
+ * text when nothing in it has changed. Lives in the document, so it names nothing of one graph. */
 typedef struct SourceNode {
 	const char *text;
 	size_t size;
 	uint32_t index;                       /* of those at the same level, in the document's order */
 	uint32_t n_nodes;                     /* live nodes it became, those of its sub-graph included */
 	const struct SourceNode *outer;           /* the node whose sub-graph it is in; NULL: none */
-	const void *inlined;                  /* what its reader has to know of its sub-graph, when that was inlined; else NULL */
+	/* what its reader has to know of its sub-graph, when that was inlined; else NULL */
+	const void *inlined;
 } SourceNode;
 
-/* What graphs were imported from: read only, and shared by a graph and its copies. It begins the struct of whoever reads such documents. */
+/* What graphs were imported from: read only, and shared by a graph and its copies. It begins the struct of whoever
+ * reads such documents. */
 typedef struct Document {
 	Arena arena;                          /* holds everything of it, itself included */
 	uint32_t holders;
@@ -83,7 +88,8 @@ typedef struct Document {
 
 struct Node {
 	const Op *op;
-	const char *name;                     /* the op's name as it was written; differs from op->name only for unknown ops */
+	/* the op's name as it was written; differs from op->name only for unknown ops */
+	const char *name;
 	Use *in;
 	Value **out;
 	Attr *attr;                           /* known op: one per AttrSpec, kind NONE where optional and not given */
@@ -93,12 +99,15 @@ struct Node {
 	int64_t pos;                          /* grows along the list; compare, never store: it may be renumbered */
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
 	bool dead;
-	bool tentative;                       /* stands in for what it was recognised from, which it holds (see `held`) */
+	/* stands in for what it was recognised from, which it holds (see `held`) */
+	bool tentative;
 	Origin origin;
-	Value *held;                          /* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
+	/* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
+	Value *held;
 	Node *prev, *next;                    /* all live nodes, in order */
 	const SourceNode *source;                 /* imported graphs: what it came from; else NULL */
-	const char *const *place;             /* with source: per operand, then per result, where its name stands in source->text; NULL: nowhere */
+	/* with source: per operand, then per result, where its name stands in source->text; NULL: nowhere */
+	const char *const *place;
 };
 
 typedef struct Output { const char *name; Use use; } Output;
@@ -123,7 +132,8 @@ struct Graph {
 	struct NameTable *names;              /* value by name */
 	struct OutputTable *output_names;     /* output by name */
 	struct PolyTable *polys;
-	Document *document;                   /* what it was imported from; NULL: nothing, or something that need not be kept */
+	/* what it was imported from; NULL: nothing, or something that need not be kept */
+	Document *document;
 	const char *torch_op;                 /* target that fused norms get in a torch.export file; NULL: our own */
 	uint32_t rewrites;                    /* counts changes; a refused match must leave it as it was */
 };
@@ -151,10 +161,10 @@ Value *value_literal(Graph *g, Attr literal);
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
 Output *graph_output(Graph *g, const char *name, Value *v);         /* fails if an output of that name is there */
 
-/* A node with its operands (NULL: not given) and empty outputs; attr holds one Attr per spec (copied, lists included; known op) and
- * missing ones get their default. Checks arity and attributes against the row, then infers output types.
- * out_names[i] NULL gets a fresh name. types: declared types of the outputs, needed for unknown ops, checked against the
- * inferred ones for known (NULL: none; a dtype of GRAFT_DTYPE_COUNT: not declared). Fails with GRAFT_E_GRAPH. */
+/* A node with its operands (NULL: not given) and empty outputs; attr holds one Attr per spec (copied, lists included;
+ * known op) and missing ones get their default. Checks arity and attributes against the row, then infers output types.
+ * out_names[i] NULL gets a fresh name. types: declared types of the outputs, needed for unknown ops, checked against
+ * the inferred ones for known (NULL: none; a dtype of GRAFT_DTYPE_COUNT: not declared). Fails with GRAFT_E_GRAPH. */
 typedef struct NodeSpec {
 	const Op *op;                         /* &op_table[OP_unknown] for an unknown one */
 	const char *name;                     /* of an unknown op; else may be NULL */
@@ -163,10 +173,12 @@ typedef struct NodeSpec {
 	const char *const *out_names;         /* may be NULL */
 	const Type *types;                    /* may be NULL */
 	uint32_t n_out;
-	const Attr *attr;                     /* known op: one per AttrSpec (NULL: all defaults); unknown: n_attr of them */
+	/* known op: one per AttrSpec (NULL: all defaults); unknown: n_attr of them */
+	const Attr *attr;
 	const char *const *attr_name;         /* unknown op */
 	uint32_t n_attr;
-	Node *before;                         /* where in the order: in front of this node, but behind its operands; NULL: at the end */
+	/* where in the order: in front of this node, but behind its operands; NULL: at the end */
+	Node *before;
 } NodeSpec;
 Node *node_new(Graph *g, const NodeSpec *spec);
 
@@ -175,7 +187,8 @@ void use_set(Use *u, Value *v);               /* makes a use read another value 
 void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by` (same type); repairs the order */
 void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
 
-bool value_used(const Value *v);              /* has a use that counts: an output, or a node whose effect is not ASSERTS */
+/* has a use that counts: an output, or a node whose effect is not ASSERTS */
+bool value_used(const Value *v);
 uint32_t value_n_users(const Value *v);       /* uses that count */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
 
@@ -188,15 +201,19 @@ Alias *alias_of(Graph *g, Arena *into);
 uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
 bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
 
-/* May `roots` be replaced by new nodes that stand where the last root stands and read `operands`? Asked before a rewrite:
+/* May `roots` be replaced by new nodes that stand where the last root stands and read `operands`? Asked before a
+ * rewrite:
  *   MOVE_CYCLE   an operand depends on a root; *culprit is the node that makes that operand
- *   MOVE_HAZARD  a root, or a node that must move behind the new ones, would cross a write to storage it touches; *culprit is the write
- * Looks only at nodes between the first and the last root. `a` may be older than the rewrites made since by the same pass. */
+ *   MOVE_HAZARD  a root, or a node that must move behind the new ones, would cross a write to storage it touches;
+ *                *culprit is the write
+ * Looks only at nodes between the first and the last root. `a` may be older than the rewrites made since by the same
+ * pass. */
 typedef enum Move { MOVE_OK, MOVE_CYCLE, MOVE_HAZARD } Move;
-Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands, uint32_t n_operands,
-                    const Node **culprit);
+Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands,
+                    uint32_t n_operands, const Node **culprit);
 
-/* Effect WRITES, or an unknown op whose name, or what stands in front of its last '.', ends in '_' (torch's convention). */
+/* Effect WRITES, or an unknown op whose name, or what stands in front of its last '.', ends in '_' (torch's
+ * convention). */
 bool node_writes(const Node *n);
 
 /* Attributes of known ops, by place in the row. */
@@ -210,7 +227,8 @@ const Attr *node_attr_named(const Node *n, const char *name);     /* known or un
 /* Axis attribute i as 0..rank-1 of a rank; the row's shape rule has checked it. */
 uint32_t axis_of(const Attr *a, uint32_t rank);
 bool axis_place(int64_t axis, uint32_t rank, uint32_t *place);    /* false: there is no such axis */
-void attr_axes(const Attr *a, uint32_t rank, bool *in_set);       /* AXES (or AXIS) into a set; NONE or empty: all axes */
+/* AXES (or AXIS) into a set; NONE or empty: all axes */
+void attr_axes(const Attr *a, uint32_t rank, bool *in_set);
 
 const char *node_label(const Node *n);        /* what messages call it: its first output's name, or its op's */
 
@@ -232,9 +250,10 @@ bool dtype_parse(const char *s, size_t n, graft_dtype *out);
 void graph_verify(Graph *g);                  /* fails with GRAFT_E_GRAPH; see graft_graph_verify */
 Graph *graph_copy(Job *job, const Graph *g);
 void graph_become(Graph *g, Graph *from);     /* g is what from was, which is gone; allocates nothing */
-Graph *graph_extract(Job *job, const Graph *g, uint32_t mark);    /* the nodes with this mark; what they read becomes inputs, what leaves, outputs */
-/* The same with every symbol replaced by its value, so that shape rules give definite answers: fails with GRAFT_E_GRAPH where
- * sizes that were unknown do not fit, with GRAFT_E_DATA where one cannot be worked out. */
+/* the nodes with this mark; what they read becomes inputs, what leaves, outputs */
+Graph *graph_extract(Job *job, const Graph *g, uint32_t mark);
+/* The same with every symbol replaced by its value, so that shape rules give definite answers: fails with GRAFT_E_GRAPH
+ * where sizes that were unknown do not fit, with GRAFT_E_DATA where one cannot be worked out. */
 Graph *graph_bound(Job *job, const Graph *g, const int64_t *bindings);
 uint64_t graph_fingerprint(Graph *g, Arena *scratch);             /* equal for graphs that print alike */
 

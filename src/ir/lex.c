@@ -26,7 +26,8 @@ const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED])
 {
 	static const char *const what[] = {
 		[TOK_END] = "the end of the text", [TOK_LINE] = "the end of the line", [TOK_NAME] = "the name",
-		[TOK_STRING] = "the string", [TOK_INT] = "the number", [TOK_FLOAT] = "the number", [TOK_PUNCT] = "the byte",
+		[TOK_STRING] = "the string", [TOK_INT] = "the number", [TOK_FLOAT] = "the number",
+		[TOK_PUNCT] = "the byte",
 	};
 	const char *quote = t->kind == TOK_NAME ? "'" : "";
 	int n = (int)text_cut(t->at, t->size, 40);
@@ -132,12 +133,13 @@ static void lex_number(Lexer *l)
 	if (t->size > NUMBER_MAX)
 		fail_byte(l, t->at, "a number is longer than 400 characters");
 	if (t->kind == TOK_FLOAT && !f64_parse(t->at, t->size, &t->f))
-		lex_fail(l, t, l->status, "'%.*s' is not a number: write 12, -3, 0.5 or 1e-06", (int)text_cut(t->at, t->size, 40),
-		         t->at);
+		lex_fail(l, t, l->status, "'%.*s' is not a number: write 12, -3, 0.5 or 1e-06",
+		         (int)text_cut(t->at, t->size, 40), t->at);
 	if (*first == '0' && p > first + 1 && is_digit(first[1]))
 		fail_byte(l, t->at, "a number may not start with 0");
 	if (t->kind == TOK_INT && !int_parse(t->at, t->size, &t->i))
-		lex_fail(l, t, l->status, "the integer %.*s does not fit 64 bits", (int)text_cut(t->at, t->size, 40), t->at);
+		lex_fail(l, t, l->status, "the integer %.*s does not fit 64 bits", (int)text_cut(t->at, t->size, 40),
+		         t->at);
 	if (t->kind == TOK_INT)
 		t->f = (double)t->i;
 	else if (isinf(t->f))
@@ -185,7 +187,8 @@ static int32_t hex4(const char *s, const char *end)
 		return -1;
 	for (int i = 0; i < 4; i++) {
 		char c = s[i];
-		int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+			c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 		if (digit < 0)
 			return -1;
 		v = v * 16 + digit;

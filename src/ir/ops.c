@@ -22,12 +22,14 @@
 #define STRIP(...) __VA_ARGS__
 #define OP(...) ROW(__VA_ARGS__)
 #define ROW(name, family, in_min, in_max, operands, out_min, out_max, results, effect, flags, infer, meaning, attrs) \
-	[OP_##name] = { #name, #family, in_min, in_max, out_min, out_max, operands, results, effect, flags, infer_##infer, \
+	[OP_##name] = { #name, #family, in_min, in_max, out_min, out_max, operands, results, effect, flags,          \
+	                infer_##infer,                                                                               \
 	                meaning, sizeof((AttrSpec[]){ STRIP attrs END }) / sizeof(AttrSpec) - 1, { STRIP attrs END } },
 
 const Op op_table[OP_COUNT + 1] = {
 #include "ops.def"
-	[OP_unknown] = { "unknown", "none", 0, MANY, 0, MANY, "...", "...", PURE, 0, NULL, "an op without a row", 0, { END } },
+	[OP_unknown] = { "unknown", "none", 0, MANY, 0, MANY, "...", "...", PURE, 0, NULL, "an op without a row", 0,
+	                 { END } },
 };
 
 static int compare(const char *name, size_t n, const char *row)
@@ -57,9 +59,9 @@ int attr_index(const Op *op, const char *name, size_t n)
 }
 
 static const char *const kind_names[] = {
-	[ATTR_NONE] = "none", [ATTR_BOOL] = "bool", [ATTR_INT] = "integer", [ATTR_FLOAT] = "float", [ATTR_STRING] = "string",
-	[ATTR_LIST] = "list", [ATTR_DIM] = "size", [ATTR_DIMS] = "list of sizes", [ATTR_AXIS] = "axis",
-	[ATTR_AXES] = "list of axes", [ATTR_DTYPE] = "dtype", [ATTR_NAME] = "name",
+	[ATTR_NONE] = "none", [ATTR_BOOL] = "bool", [ATTR_INT] = "integer", [ATTR_FLOAT] = "float",
+	[ATTR_STRING] = "string", [ATTR_LIST] = "list", [ATTR_DIM] = "size", [ATTR_DIMS] = "list of sizes",
+	[ATTR_AXIS] = "axis", [ATTR_AXES] = "list of axes", [ATTR_DTYPE] = "dtype", [ATTR_NAME] = "name",
 };
 
 const char *attr_kind_name(AttrKind kind)

@@ -1,6 +1,7 @@
 /* ops.h - what an op is: one row of ops.def, and the attribute values a node carries.
  *
- * ops.def is included here for the enum and in ops.c for the table; docs/ops.md and every signature are printed from it.
+ * ops.def is included here for the enum and in ops.c for the table; docs/ops.md and every signature are printed from
+ * it.
  */
 #ifndef GRAFT_OPS_H
 #define GRAFT_OPS_H
@@ -42,8 +43,8 @@ typedef struct Attr {
 	};
 } Attr;
 
-/* An attribute of a known op. `words` lists the names of a NAME attribute, "late|early"; `fallback` is the default in the notation,
- * NULL when the attribute must be given, "none" when it may be left out and has no value then. */
+/* An attribute of a known op. `words` lists the names of a NAME attribute, "late|early"; `fallback` is the default in
+ * the notation, NULL when the attribute must be given, "none" when it may be left out and has no value then. */
 typedef struct AttrSpec { const char *name; AttrKind kind; const char *words, *fallback; } AttrSpec;
 
 enum { MAX_ATTRS = 8, MANY = 255 };           /* a row's attrs end with a NULL name: one place fewer */

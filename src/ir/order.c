@@ -1,7 +1,7 @@
 /* order.c - the one order of a graph: inputs before users, accesses of written storage as in the source.
  *
- * Positions grow along the list with gaps between, so a node is put in without touching the others. Moving users behind a new node
- * looks only at the window between the first such user and the node:
+ * Positions grow along the list with gaps between, so a node is put in without touching the others. Moving users behind
+ * a new node looks only at the window between the first such user and the node:
  *
  *     ... u1  x  u2  made ...      u1, u2 depend on made      ->      ... x  made  u1  u2 ...
  */
@@ -58,7 +58,8 @@ static bool reads_marked(const Node *n, uint32_t mark)
 	return false;
 }
 
-/* Marks what depends on marked nodes, from first to last, both included. True when one of the unmarked or marked nodes there writes. */
+/* Marks what depends on marked nodes, from first to last, both included. True when one of the unmarked or marked nodes
+ * there writes. */
 static bool spread_mark(Node *first, const Node *last, uint32_t mark)
 {
 	bool writes = false;
@@ -92,8 +93,8 @@ static bool touches(const Alias *a, const Node *n, uint32_t class)
 	return false;
 }
 
-/* Marked nodes of the window are about to go behind the unmarked ones: the first write that one of its storage's other accesses would
- * cross, or NULL. */
+/* Marked nodes of the window are about to go behind the unmarked ones: the first write that one of its storage's other
+ * accesses would cross, or NULL. */
 static const Node *crossed_write(const Alias *a, const Node *first, const Node *last, uint32_t mark)
 {
 	for (const Node *w = first; w != last->next; w = w->next) {
@@ -111,8 +112,8 @@ static const Node *crossed_write(const Alias *a, const Node *first, const Node *
 	return NULL;
 }
 
-Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands, uint32_t n_operands,
-                    const Node **culprit)
+Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands,
+                    uint32_t n_operands, const Node **culprit)
 {
 	assert(n_roots);
 	Node *first = roots[0], *last = roots[0];
@@ -152,7 +153,8 @@ void order_repair(Graph *g, Node *made)
 	made->mark = mark;
 	bool writes = spread_mark(first, made->prev, mark);
 	if (reads_marked(made, mark))
-		fail_at(graph_job(g), GRAFT_E_RULE, node_label(made), "the rewrite makes a cycle through %s", node_label(first));
+		fail_at(graph_job(g), GRAFT_E_RULE, node_label(made), "the rewrite makes a cycle through %s",
+		        node_label(first));
 	const Node *w = writes ? crossed_write(alias_of(g, &graph_job(g)->scratch), first, made, mark) : NULL;
 	if (w)
 		fail_at(graph_job(g), GRAFT_E_RULE, node_label(made),

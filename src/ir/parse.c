@@ -9,7 +9,8 @@ enum { MAX_NESTING = 64, MAX_UNKNOWN_ATTRS = 1024 };
 typedef struct Parser {
 	Lexer lex;
 	Graph *g;
-	Arena *arena;                         /* for what is read: the job's when the graph copies it, else the graph's */
+	/* for what is read: the job's when the graph copies it, else the graph's */
+	Arena *arena;
 	Token place;                          /* what an error from outside this file is about; ... */
 	const char *size;                     /* ... while one is read, how far a size was understood; else NULL */
 
@@ -23,8 +24,9 @@ typedef struct Parser {
 } Parser;
 
 /* Appends to one of the arrays above. */
-#define PUSH(p, array, n, cap, x) \
-	((p)->array = arena_grow((p)->arena, (p)->array, (p)->n, &(p)->cap, sizeof *(p)->array), (p)->array[(p)->n] = (x))
+#define PUSH(p, array, n, cap, x)                                                                \
+	((p)->array = arena_grow((p)->arena, (p)->array, (p)->n, &(p)->cap, sizeof *(p)->array), \
+	 (p)->array[(p)->n] = (x))
 
 /* ---- pieces ---- */
 
@@ -66,18 +68,19 @@ static void want_line_end(Parser *p, const char *wanted)
 /* Bare words that stand for literals cannot be names of values. */
 static bool is_literal_word(const Token *t)
 {
-	return token_is_word(t, "true") || token_is_word(t, "false") || token_is_word(t, "inf") || token_is_word(t, "nan") ||
-	       token_is_word(t, "none");
+	return token_is_word(t, "true") || token_is_word(t, "false") || token_is_word(t, "inf") ||
+	       token_is_word(t, "nan") || token_is_word(t, "none");
 }
 
 static Token new_value_name(Parser *p, const Token *t)
 {
 	const Lexer *l = &p->lex;
 	if (is_literal_word(t))
-		lex_fail(l, t, GRAFT_E_SYNTAX, "%.*s is a literal; a value of that name is written \"%.*s\"", (int)t->n, t->s,
-		         (int)t->n, t->s);
+		lex_fail(l, t, GRAFT_E_SYNTAX, "%.*s is a literal; a value of that name is written \"%.*s\"",
+		         (int)t->n, t->s, (int)t->n, t->s);
 	if (value_find(p->g, t->s, t->n))
-		lex_fail(l, t, GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own", shown(p, t));
+		lex_fail(l, t, GRAFT_E_GRAPH, "'%s' is defined twice; every value needs a name of its own",
+		         shown(p, t));
 	return *t;
 }
 
@@ -117,8 +120,8 @@ static graft_dtype parse_dtype(Parser *p)
 	if (t->kind != TOK_NAME)
 		lex_fail_wanted(&p->lex, "an element type like bf16");
 	if (!dtype_parse(t->s, t->n, &d))
-		lex_fail(&p->lex, t, GRAFT_E_GRAPH, "'%.*s' is not an element type; there are %s", (int)(t->n < 40 ? t->n : 40), t->s,
-		         dtype_names(p->arena));
+		lex_fail(&p->lex, t, GRAFT_E_GRAPH, "'%.*s' is not an element type; there are %s",
+		         (int)(t->n < 40 ? t->n : 40), t->s, dtype_names(p->arena));
 	lex_next(&p->lex);
 	return d;
 }
@@ -200,7 +203,8 @@ static Attr parse_any(Parser *p, int depth)
 
 _Noreturn static void fail_attr(const Parser *p, const AttrSpec *spec)
 {
-	lex_fail_wanted(&p->lex, arena_printf(p->arena, "a value for '%s' (%s)", spec->name, attr_kind_name(spec->kind)));
+	lex_fail_wanted(&p->lex, arena_printf(p->arena, "a value for '%s' (%s)", spec->name,
+	                                      attr_kind_name(spec->kind)));
 }
 
 static int64_t parse_int(Parser *p, const AttrSpec *spec)
@@ -220,7 +224,8 @@ static double parse_float(Parser *p, const AttrSpec *spec)
 	if (token_is_word(&t, "true") || token_is_word(&t, "false") || !parse_scalar(p, &a))
 		fail_attr(p, spec);
 	if (a.kind == ATTR_INT && (t.i > (int64_t)1 << 53 || t.i < -((int64_t)1 << 53)))
-		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "the integer %.*s is not exact as a float; write it with a point or exponent",
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH,
+		         "the integer %.*s is not exact as a float; write it with a point or exponent",
 		         (int)t.size, t.at);
 	return a.kind == ATTR_INT ? t.f : a.f;
 }
@@ -332,7 +337,8 @@ void attr_default(Graph *g, const AttrSpec *spec, Attr *out)
 	if (!spec->fallback)
 		return;
 	Parser p = { .g = g, .arena = &g->arena };
-	lex_start(&p.lex, graph_job(g), p.arena, GRAFT_E_SYNTAX, NULL, spec->name, spec->fallback, strlen(spec->fallback));
+	lex_start(&p.lex, graph_job(g), p.arena, GRAFT_E_SYNTAX, NULL, spec->name, spec->fallback,
+	          strlen(spec->fallback));
 	*out = parse_attr_value(&p, spec);
 }
 
@@ -406,8 +412,8 @@ static Value *parse_operand(Parser *p)
 		lex_fail_wanted(&p->lex, "an operand: the name of a value, a number, true, false or none");
 	lex_next(&p->lex);
 	if (lex_is(&p->lex, '('))
-		lex_fail(&p->lex, &t, GRAFT_E_SYNTAX, "an operand is the name of a value; make the call of '%s' a node of its own",
-		         shown(p, &t));
+		lex_fail(&p->lex, &t, GRAFT_E_SYNTAX,
+		         "an operand is the name of a value; make the call of '%s' a node of its own", shown(p, &t));
 	return token_is_word(&t, "none") ? NULL : defined_value(p, &t);
 }
 
@@ -460,9 +466,9 @@ static const Op *find_op(const Parser *p, const Token *name)
 	for (uint32_t i = 0; !op && i < p->n_out; i++)
 		if (p->types[i].dtype == GRAFT_DTYPE_COUNT)
 			lex_fail(&p->lex, name, GRAFT_E_GRAPH,
-			         "there is no op '%s' (graft ops lists them); one that graft does not know needs the type of its "
-			         "result '%.*s' written", shown(p, name), (int)text_cut(p->out_names[i], strlen(p->out_names[i]), 100),
-			         p->out_names[i]);
+			         "there is no op '%s' (graft ops lists them); one that graft does not know needs the "
+			         "type of its result '%.*s' written", shown(p, name),
+			         (int)text_cut(p->out_names[i], strlen(p->out_names[i]), 100), p->out_names[i]);
 	return op ? op : &op_table[OP_unknown];
 }
 
@@ -480,11 +486,13 @@ static void parse_node(Parser *p, Token first)
 	parse_origin(p);
 	want_line_end(p, "the end of the line, '{' or '@' after a node");
 	p->place = name;
-	Node *n = node_new(p->g, &(NodeSpec){ .op = op, .name = token_text(p->arena, &name), .in = p->in, .n_in = p->n_in,
+	Node *n = node_new(p->g, &(NodeSpec){ .op = op, .name = token_text(p->arena, &name), .in = p->in,
+	                                      .n_in = p->n_in,
 		.out_names = p->out_names, .types = p->types, .n_out = p->n_out, .attr = p->attrs,
 		.attr_name = p->attr_names, .n_attr = p->n_attrs });
 	if (p->n_origin)
-		n->origin = (Origin){ arena_copy(&p->g->arena, p->origin, p->n_origin * sizeof *p->origin), p->n_origin };
+		n->origin = (Origin){ arena_copy(&p->g->arena, p->origin, p->n_origin * sizeof *p->origin),
+		                      p->n_origin };
 }
 
 /* ---- the other statements; the keyword is read ---- */
@@ -497,7 +505,8 @@ static void parse_weights(Parser *p)
 	if (!t.n)
 		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "the name of the weights' file is empty");
 	if (p->g->weights)
-		lex_fail(&p->lex, &t, GRAFT_E_GRAPH, "a graph has one file of weights, and this is a second 'weights' line");
+		lex_fail(&p->lex, &t, GRAFT_E_GRAPH,
+		         "a graph has one file of weights, and this is a second 'weights' line");
 	p->g->weights = token_text(&p->g->arena, &t);
 	lex_next(&p->lex);
 }
@@ -552,7 +561,8 @@ static void parse_output(Parser *p)
 	if (lex_accept(&p->lex, '='))
 		value = want_name(p, "the name of a value after '='");
 	if (is_literal_word(&value))
-		lex_fail(&p->lex, &value, GRAFT_E_GRAPH, "an output must be a value, and %.*s is a literal", (int)value.n, value.s);
+		lex_fail(&p->lex, &value, GRAFT_E_GRAPH, "an output must be a value, and %.*s is a literal",
+		         (int)value.n, value.s);
 	Value *v = defined_value(p, &value);
 	p->place = name;
 	graph_output(p->g, token_text(p->arena, &name), v);
@@ -583,7 +593,8 @@ static const Statement *find_statement(const Parser *p, const Token *first)
 
 static void parse_statement(Parser *p)
 {
-	Token first = want_name(p, "a statement: a node like y = add(a, b), or symbol, input, param, output or weights");
+	Token first = want_name(p,
+	                        "a statement: a node like y = add(a, b), or symbol, input, param, output or weights");
 	const Statement *s = find_statement(p, &first);
 	if (!s) {
 		parse_node(p, first);
@@ -632,8 +643,9 @@ _Noreturn static void fail_with_place(Job *job, const Source *s, const graft_err
 	const Parser *p = &s->p;
 	if (err->line > 0 || err->status == GRAFT_E_NOMEM)
 		fail_again(job, err);
-	fail_in(job, err->status, s->file, p->place.line, p->size ? (int)(p->size - p->lex.line_start) + 1 : p->place.column,
-	        *err->path ? err->path : NULL, "%s", err->message);
+	fail_in(job, err->status, s->file, p->place.line,
+	        p->size ? (int)(p->size - p->lex.line_start) + 1 : p->place.column, *err->path ? err->path : NULL, "%s",
+	        err->message);
 }
 
 Graph *graph_parse_text(Job *job, graft_context *ctx, const char *text, size_t size, const char *file)

@@ -428,8 +428,8 @@ static graft_dtype float_attr(const Infer *i, const Attr *a, const Type *x)
 {
 	graft_dtype d = dtype_attr(a, x->dtype);
 	if (!dtype_is_float(d) || is_f8(d))
-		infer_fail(i, "%s and the result would be %s, but must be a float of 16 bits or more: give one as dtype",
-		           operand_text(i, 0), graft_dtype_name(d));
+		infer_fail(i, "%s and the result would be %s, but must be a float of 16 bits or more: give one as "
+		           "dtype", operand_text(i, 0), graft_dtype_name(d));
 	return d;
 }
 

@@ -27,8 +27,8 @@ size_t graft_error_print(const graft_error *err, char *buf, size_t size)
 	char place[64] = "";
 	if (err->line > 0)
 		snprintf(place, sizeof place, "%d:%d:", err->line, err->column);
-	int n = snprintf(buf, size, "%s%s%s%s%s%s%s", err->file, *err->file ? ":" : "", place, *err->file || *place ? " " : "",
-	                 err->path, *err->path ? ": " : "", err->message);
+	int n = snprintf(buf, size, "%s%s%s%s%s%s%s", err->file, *err->file ? ":" : "", place,
+	                 *err->file || *place ? " " : "", err->path, *err->path ? ": " : "", err->message);
 	return n < 0 ? 0 : (size_t)n;
 }
 
@@ -53,7 +53,8 @@ static void fill(graft_error *err, graft_status status, const char *file, int li
 	vsnprintf(err->message, sizeof err->message, fmt, ap);
 }
 
-void fail_in(Job *job, graft_status status, const char *file, int line, int column, const char *path, const char *fmt, ...)
+void fail_in(Job *job, graft_status status, const char *file, int line, int column, const char *path,
+             const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);

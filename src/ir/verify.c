@@ -5,7 +5,8 @@
 
 _Noreturn static void broken(Graph *g, const Node *n, const char *what)
 {
-	fail_at(graph_job(g), GRAFT_E_GRAPH, node_label(n), "the graph is broken at %s (%s): %s", node_label(n), n->name, what);
+	fail_at(graph_job(g), GRAFT_E_GRAPH, node_label(n), "the graph is broken at %s (%s): %s", node_label(n),
+	        n->name, what);
 }
 
 static void verify_operands(Graph *g, const Node *n)
@@ -19,7 +20,8 @@ static void verify_operands(Graph *g, const Node *n)
 		if (v->def && v->def->dead)
 			broken(g, n, "an operand is made by a node that was removed");
 		if (v->def && v->def->pos >= n->pos)
-			broken(g, n, "an operand is made behind the node that reads it (a cycle, or an order that was not repaired)");
+			broken(g, n, "an operand is made behind the node that reads it (a cycle, or an order that was "
+			       "not repaired)");
 	}
 }
 
@@ -57,11 +59,13 @@ void graph_verify(Graph *g)
 		n_nodes++;
 	}
 	if (n_nodes != g->n_nodes)
-		fail(graph_job(g), GRAFT_E_GRAPH, "the graph is broken: it counts %u nodes and lists %u", g->n_nodes, n_nodes);
+		fail(graph_job(g), GRAFT_E_GRAPH, "the graph is broken: it counts %u nodes and lists %u", g->n_nodes,
+		     n_nodes);
 	for (uint32_t i = 0; i < g->n_outputs; i++) {
 		const Value *v = g->outputs[i]->use.value;
 		if (!v || (v->def && v->def->dead))
-			fail(graph_job(g), GRAFT_E_GRAPH, "graph output '%s' reads a value that nothing makes", g->outputs[i]->name);
+			fail(graph_job(g), GRAFT_E_GRAPH, "graph output '%s' reads a value that nothing makes",
+			     g->outputs[i]->name);
 	}
 	g->checked = g->next_id;
 }

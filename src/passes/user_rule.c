@@ -97,14 +97,16 @@ static void check_name(graft_config *c, Job *job, const char *file, int line, co
 		fail_in(job, GRAFT_E_RULE, file, line, 1, NULL,
 		        "a rule's name is made of letters, digits, '_', '.' and '-', found '%.64s'", name);
 	if (config_pass(c, name, strlen(name)))
-		fail_in(job, GRAFT_E_USAGE, file, line, 1, NULL, "there is a pass '%s' already; give the rule another name", name);
+		fail_in(job, GRAFT_E_USAGE, file, line, 1, NULL,
+		        "there is a pass '%s' already; give the rule another name", name);
 }
 
 /* The rule's texts must be the configuration's own by now. */
 static void add_rule(graft_config *c, Job *job, Rule rule, bool (*where)(void *, graft_match *), void *user)
 {
 	UserRule *u = NEW(&c->arena, UserRule);
-	*u = (UserRule){ .pass = { rule.name, "a rule of your own", 1, NULL, NULL, u->rules }, .rules = { rule }, .where = where, .user = user };
+	*u = (UserRule){ .pass = { rule.name, "a rule of your own", 1, NULL, NULL, u->rules }, .rules = { rule },
+	                 .where = where, .user = user };
 	u->rules[0].user = u;
 	u->rules[0].where = where ? ask : NULL;
 	rules_check(job, rule.name, u->rules);
@@ -117,13 +119,15 @@ static void add_body(Job *job, void *arg)
 	const graft_rule *r = a->rule;
 	config_enter(a->c, job);
 	if (r->struct_size != sizeof *r)
-		fail(job, GRAFT_E_USAGE, "graft_rule.struct_size is %zu, this graft knows %zu; set it to sizeof(graft_rule)", r->struct_size,
-		     sizeof *r);
+		fail(job, GRAFT_E_USAGE,
+		     "graft_rule.struct_size is %zu, this graft knows %zu; set it to sizeof(graft_rule)",
+		     r->struct_size, sizeof *r);
 	if (!r->name || !r->match || !r->emit)
 		fail(job, GRAFT_E_USAGE, "a rule needs a name, match and emit");
 	check_name(a->c, job, NULL, 0, r->name);
 	Arena *own = &a->c->arena;
-	Rule rule = { .name = arena_strdup(own, r->name), .match = arena_strdup(own, r->match), .emit = arena_strdup(own, r->emit) };
+	Rule rule = { .name = arena_strdup(own, r->name), .match = arena_strdup(own, r->match),
+	              .emit = arena_strdup(own, r->emit) };
 	add_rule(a->c, job, rule, r->where, r->user);
 }
 
@@ -192,16 +196,18 @@ static void read_rule(Reader *r, graft_config *c)
 	Bytes head = line_at(r);
 	int line = r->line;
 	if (!starts_rule(head))
-		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, NULL, "wanted 'rule NAME', found '%.*s'", (int)(head.size < 60 ? head.size : 60),
-		        head.data);
+		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, NULL, "wanted 'rule NAME', found '%.*s'",
+		        (int)(head.size < 60 ? head.size : 60), head.data);
 	size_t skip = 4 + strspn(head.data + 4, " \t");
-	Rule rule = { .name = arena_strndup(&c->arena, head.data + skip, head.size - skip), .file = arena_strdup(&c->arena, r->file) };
+	Rule rule = { .name = arena_strndup(&c->arena, head.data + skip, head.size - skip),
+	              .file = arena_strdup(&c->arena, r->file) };
 	check_name(c, r->job, r->file, line, rule.name);
 	next_line(r);
 	rule.match_line = r->line - 1;
 	rule.match = part(r, &c->arena, is_arrow);
 	if (r->at == r->end)
-		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, rule.name, "the rule has no line '=>' between match and emit");
+		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, rule.name,
+		        "the rule has no line '=>' between match and emit");
 	next_line(r);
 	rule.emit_line = r->line - 1;
 	rule.emit = part(r, &c->arena, starts_rule);

@@ -71,8 +71,8 @@ static Pack *const *look_at_all(struct ProbeCache *c)
 	return c->packs;
 }
 
-/* The packs that are asked about an architecture. Nobody named one: graft's own, which is the CPU's, has no say where a GPU's stands
- * behind it. */
+/* The packs that are asked about an architecture. Nobody named one: graft's own, which is the CPU's, has no say where a
+ * GPU's stands behind it. */
 static Pack *const *packs_for(struct ProbeCache *c, const char *arch, size_t *n)
 {
 	size_t skip = !c->named && c->n > 1 && strcmp(arch, "cpu");
@@ -379,7 +379,8 @@ static void visit_add(struct ProbeCache *c, Visit *v)
 graft_status graft_kernels_add(graft_context *ctx, const char *pack, graft_error *err)
 {
 	if (!*pack)
-		return error_set(err, GRAFT_E_USAGE, "a kernel pack's name is empty; give the path of a shared library, or "
+		return error_set(err, GRAFT_E_USAGE,
+		                 "a kernel pack's name is empty; give the path of a shared library, or "
 		                 BUILTIN);
 	Visit v = { .ctx = ctx, .body = visit_add, .name = pack };
 	return visit(&v, err);

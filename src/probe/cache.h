@@ -23,8 +23,8 @@ struct Target {
 /* Names of the context's packs, "builtin" when none was added. */
 const char **context_packs(graft_context *ctx, size_t *n, Arena *into);
 
-/* Runs the row's self test, on the CPU or on the rig (may be NULL), and fills row->tested (never UNTESTED then) and row->why, which
- * lives in `why`. */
+/* Runs the row's self test, on the CPU or on the rig (may be NULL), and fills row->tested (never UNTESTED then) and
+ * row->why, which lives in `why`. */
 void self_test(Job *job, graft_context *ctx, Row *row, const char *arch, const Rig *rig, Arena *why);
 
 /* The packs as they stand now: a target that nothing changes any more. */

@@ -281,8 +281,10 @@ static Pack *fallen_pack(const char *asked, graft_tier tier, const char *how, co
 	return p;
 }
 
-/* One child's worth. Returns the row behind the one it fell in, or UINT32_MAX when nothing is left to test, or no time. */
-static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, int64_t deadline, Pack **pack, Arena *into)
+/* One child's worth. Returns the row behind the one it fell in, or UINT32_MAX when nothing is left to test, or no
+ * time. */
+static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, int64_t deadline, Pack **pack,
+                          Arena *into)
 {
 	Heard *h = start_child(job, c);
 	listen(h, deadline);
@@ -296,7 +298,8 @@ static uint32_t ask_child(Job *job, graft_context *ctx, Child *c, int seconds, i
 	const char *how = how_it_fell(h, seconds, into);
 	if (!t.pack)
 		*pack = t.last == LOADING ? fallen_pack(c->pack, GRAFT_TIER_FOUND, how, " while loading", into)
-		                          : fallen_pack(c->pack, GRAFT_TIER_LOADS, how, " while giving its table", into);
+		                          : fallen_pack(c->pack, GRAFT_TIER_LOADS, how,
+		                                        " while giving its table", into);
 	if (t.last != TESTING || !t.pack || t.row >= t.pack->n_rows)
 		return UINT32_MAX;
 	Row *row = &t.pack->rows[t.row];
@@ -329,7 +332,8 @@ const Target *target_isolated(Job *job, graft_context *ctx, const char *arch, in
 		graft_status status = guarded(context_allocator(ctx), ask_children, &q, &err);
 		into->job = job;
 		if (status == GRAFT_E_CONFIG || status == GRAFT_E_SYNTAX)
-			q.pack = fallen_pack(names[i], GRAFT_TIER_FOUND, "spoilt", " the answer of the process that asked it", into);
+			q.pack = fallen_pack(names[i], GRAFT_TIER_FOUND, "spoilt",
+			                     " the answer of the process that asked it", into);
 		else if (status)
 			fail_again(job, &err);
 		q.pack->asked = names[i];

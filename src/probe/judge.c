@@ -80,8 +80,8 @@ static unsigned round_of(const Op *op, const Attr *attr)
 	return i < 0 || !attr || attr[i].kind != ATTR_NAME ? 0 : 1u << attr[i].i;
 }
 
-Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride, const char *arch,
-             Arena *a)
+Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride,
+             const char *arch, Arena *a)
 {
 	Ask q = ask_kernel(op->name, arch, a);
 	Fact *facts = NEW_ARRAY(a, n_in, Fact);
@@ -117,8 +117,8 @@ static bool same_signature(const Ask *q, const Row *row, Text *why)
 	}
 	if (!strcmp(row->kernel.signature, q->signature))
 		return true;
-	text_printf(why, "has signature `%s`, wanted `%s`; use a pack made for graft " GRAFT_VERSION, row->kernel.signature,
-	            q->signature);
+	text_printf(why, "has signature `%s`, wanted `%s`; use a pack made for graft " GRAFT_VERSION,
+	            row->kernel.signature, q->signature);
 	return false;
 }
 
@@ -185,8 +185,9 @@ static bool within(int64_t limit, int64_t found, const Fact *f, const char *what
 	char number[32];
 	if (!limit || found <= limit)
 		return true;
-	text_printf(why, "takes %s up to %lld, and %s is %s, where it can be %s; use a pack without that limit, or give the "
-	            "graph's symbols smaller ranges", what, (long long)limit, f->name, f->type, size_text(number, found));
+	text_printf(why, "takes %s up to %lld, and %s is %s, where it can be %s; use a pack without that limit, or "
+	            "give the graph's symbols smaller ranges", what, (long long)limit, f->name, f->type,
+	            size_text(number, found));
 	return false;
 }
 
@@ -201,8 +202,8 @@ static bool takes_sizes(const Ask *q, const Row *row, Text *why)
 			return false;
 		if (k->flags & GRAFT_KERNEL_ODD_LAST || f->even)
 			continue;
-		text_printf(why, "takes a last axis of even length only, and that of %s, %s, can be odd; use a pack that takes odd ones",
-		            f->name, f->type);
+		text_printf(why, "takes a last axis of even length only, and that of %s, %s, can be odd; use a pack "
+		            "that takes odd ones", f->name, f->type);
 		return false;
 	}
 	return true;
@@ -219,8 +220,8 @@ static bool takes_strides(const Ask *q, const Row *row, Text *why)
 			return false;
 		if (k->flags & GRAFT_KERNEL_ANY_STRIDE || f->dense)
 			continue;
-		text_printf(why, "takes dense rows only, and %s, %s, can be a view of wider ones; use a pack that takes any stride",
-		            f->name, f->type);
+		text_printf(why, "takes dense rows only, and %s, %s, can be a view of wider ones; use a pack that "
+		            "takes any stride", f->name, f->type);
 		return false;
 	}
 	return true;

@@ -34,8 +34,8 @@ typedef struct Verdict {
 
 Ask ask_kernel(const char *kernel, const char *arch, Arena *a);
 /* Works out the facts now: judging looks at no graph, so that it can be done under a lock. */
-Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride, const char *arch,
-             Arena *a);
+Ask ask_node(Graph *g, const Op *op, const Type *in, uint32_t n_in, const Attr *attr, const Dim *row_stride,
+             const char *arch, Arena *a);
 
 /* Does the op run nothing, so that it needs no kernel? */
 bool op_runs_nothing(const Op *op);

@@ -35,14 +35,16 @@ static const char *cut_short(const File *f, const ElfW(Ehdr) *head, Arena *why)
 		if (!read_at(f, &part, sizeof part, head->e_phoff + i * sizeof part))
 			return "it ends within its program headers";
 		if (part.p_type == PT_LOAD && (part.p_offset > f->size || part.p_filesz > f->size - part.p_offset))
-			return arena_printf(why, "it ends at byte %llu, within a part that begins at %llu and is %llu long",
+			return arena_printf(why,
+			                    "it ends at byte %llu, within a part that begins at %llu and is %llu long",
 			                    (unsigned long long)f->size, (unsigned long long)part.p_offset,
 			                    (unsigned long long)part.p_filesz);
 	}
 	return NULL;
 }
 
-/* Why the file cannot be a whole shared library; NULL when dlopen may have it. Other machines' files are left to dlopen. */
+/* Why the file cannot be a whole shared library; NULL when dlopen may have it. Other machines' files are left to
+ * dlopen. */
 static const char *elf_trouble(const File *f, Arena *why)
 {
 	ElfW(Ehdr) head;
@@ -64,7 +66,8 @@ static bool file_is_library(Pack *p, const char *path, Arena *why)
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0) {
 		const char *system = errno == ENOENT || errno == ENOTDIR ? "no such file" : strerror(errno);
-		p->reason = arena_printf(why, "'%s': %s; build or install the pack, or correct its path", p->asked, system);
+		p->reason = arena_printf(why, "'%s': %s; build or install the pack, or correct its path", p->asked,
+		                         system);
 		return false;
 	}
 	arena_undo(&why->job->scratch, close_file, f);
@@ -76,8 +79,8 @@ static bool file_is_library(Pack *p, const char *path, Arena *why)
 	f->size = (uint64_t)st.st_size;
 	const char *trouble = elf_trouble(f, why);
 	if (trouble)
-		p->reason = arena_printf(why, "'%s' is not a whole shared library: %s; build or copy it again", p->asked,
-		                         trouble);
+		p->reason = arena_printf(why, "'%s' is not a whole shared library: %s; build or copy it again",
+		                         p->asked, trouble);
 	return !trouble;
 }
 
@@ -118,7 +121,8 @@ static bool refuse(Reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	const char *what = arena_vprintf(r->home.why, fmt, ap);
 	va_end(ap);
-	r->pack->reason = arena_printf(r->home.why, "'%s' is no kernel pack that can be used: %s", r->pack->asked, what);
+	r->pack->reason = arena_printf(r->home.why, "'%s' is no kernel pack that can be used: %s",
+	                               r->pack->asked, what);
 	return false;
 }
 
@@ -134,8 +138,8 @@ static bool read_head(Reader *r, graft_pack *t, const graft_pack *at)
 	if (t->magic != GRAFT_PACK_MAGIC)
 		return refuse(r, "its table begins with 0x%08x, wanted 0x%08x" REBUILD, t->magic, GRAFT_PACK_MAGIC);
 	if (t->abi != GRAFT_PACK_ABI)
-		return refuse(r, "it speaks ABI %u, graft " GRAFT_VERSION " speaks ABI %u; use a pack and a graft that fit "
-		              "each other", t->abi, (unsigned)GRAFT_PACK_ABI);
+		return refuse(r, "it speaks ABI %u, graft " GRAFT_VERSION " speaks ABI %u; use a pack and a graft "
+		              "that fit each other", t->abi, (unsigned)GRAFT_PACK_ABI);
 	if (t->struct_size != sizeof(graft_pack) || t->kernel_size != sizeof(graft_kernel))
 		return refuse(r, "its table has %u bytes and its rows %u, wanted %zu and %zu" REBUILD, t->struct_size,
 		              t->kernel_size, sizeof(graft_pack), sizeof(graft_kernel));

@@ -241,8 +241,8 @@ static int launch_on_rig(const Trial *t, graft_launch_fn fn, const graft_launch 
 	return t->rig->run(t->rig, t->job, fn, l, blocks, n);
 }
 
-static int launch(const Trial *t, const Rig *rig, graft_launch_fn fn, graft_launch *l, const Node *node, const Block *in,
-                  Block *out_blocks)
+static int launch(const Trial *t, const Rig *rig, graft_launch_fn fn, graft_launch *l, const Node *node,
+                  const Block *in, Block *out_blocks)
 {
 	Arena *a = &t->job->scratch;
 	graft_tensor *out = NEW_ARRAY(a, node->n_out, graft_tensor);

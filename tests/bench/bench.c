@@ -2,7 +2,8 @@
  *
  *     bench GRAFT GEN FOLDER      the tool, tests/gen_layers.sh, a folder for files
  *
- * Whole processes are timed from outside (wall time and peak memory as the kernel accounts them), alternating, the median of several.
+ * Whole processes are timed from outside (wall time and peak memory as the kernel accounts them), alternating, the
+ * median of several.
  */
 #include <dlfcn.h>
 #include <graft/graft.h>
@@ -74,7 +75,8 @@ static double file_size(const char *path)
 static double optimize_time(const char *graft, const char *dir, int layers, double *peak)
 {
 	char command[2048];
-	snprintf(command, sizeof command, "exec %s opt %s/g%d.json -O2 --expect fuse_mla_dual_rms_norm=%d -o %s/o%d.json", graft, dir, layers,
+	snprintf(command, sizeof command,
+	         "exec %s opt %s/g%d.json -O2 --expect fuse_mla_dual_rms_norm=%d -o %s/o%d.json", graft, dir, layers,
 	         layers, dir, layers);
 	return timed(command, peak);
 }
@@ -88,7 +90,8 @@ static void bench_files(const char *graft, const char *gen, const char *dir)
 		timed(command, &peak);
 	}
 	snprintf(command, sizeof command,
-	         "cd %s && exec python3 -c \"import json;json.dump(json.load(open('g61.json')),open('p61.json','w'))\"", dir);
+	         "cd %s && exec python3 -c \"import json;json.dump(json.load(open('g61.json')),open('p61.json','w'))\"",
+	         dir);
 	for (int i = -1; i < RUNS; i++) {
 		int at = i < 0 ? 0 : i;
 		graft61[at] = optimize_time(graft, dir, 61, &peak);
@@ -102,13 +105,14 @@ static void bench_files(const char *graft, const char *gen, const char *dir)
 	printf("  in ratio to python3 json load + dump    %8.3f     (python3: %.1f ms)\n", g61 / p61, p61 * 1e3);
 	printf("610 layers, load + -O2 + write            %8.1f ms\n", g610 * 1e3);
 	printf("  in ratio to 61 layers                   %8.2f\n", g610 / g61);
-	printf("  peak memory in ratio to the file        %8.2f     (%.1f MB, file %.1f MB)\n", peak610 / size, peak610 / 1e6, size / 1e6);
+	printf("  peak memory in ratio to the file        %8.2f     (%.1f MB, file %.1f MB)\n", peak610 / size,
+	       peak610 / 1e6, size / 1e6);
 }
 
 /* ---- the block on the CPU against the sgemm calls it contains ---- */
 
-typedef void (*Sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
-                      float beta, float *c, int ldc);
+typedef void (*Sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
+                      const float *b, int ldb, float beta, float *c, int ldc);
 
 enum { T = 128, ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 

@@ -1,4 +1,5 @@
-/* fuzz_graph.c - any bytes at all, as JSON or notation: a clean error, or a graph that survives optimising and both round trips.
+/* fuzz_graph.c - any bytes at all, as JSON or notation: a clean error, or a graph that survives optimising and both
+ * round trips.
  *
  *     make fuzz && build/fuzz/graph -max_total_time=60 tests/fuzz/corpus tests/data examples
  */

@@ -22,7 +22,8 @@ struct Test { Test(const char *name, void (*run)()); };
 void failed(const char *file, int line, const std::string &what);
 #define CHECK(x) do { if (!(x)) failed(__FILE__, __LINE__, #x); } while (0)
 #define CHECK_IS(x, want, what) do { long long got_ = static_cast<long long>(x), want_ = static_cast<long long>(want); \
-	if (got_ != want_) failed(__FILE__, __LINE__, #x " is " + std::to_string(got_) + ", not " + std::to_string(want_) + \
+	if (got_ != want_) failed(__FILE__, __LINE__,                                                                  \
+	                          #x " is " + std::to_string(got_) + ", not " + std::to_string(want_) +                \
 	": " + (what)); } while (0)
 bool still_good();                            /* the running test has not failed */
 
@@ -33,7 +34,10 @@ struct Random {
 	uint64_t bits();
 	int64_t below(int64_t n);
 	double number();                      /* about -4 .. 4, with a few exact small integers and zeros */
-	template <class T> const T &of(const std::vector<T> &v) { return v[static_cast<size_t>(below(static_cast<int64_t>(v.size())))]; }
+	template <class T> const T &of(const std::vector<T> &v)
+	{
+		return v[static_cast<size_t>(below(static_cast<int64_t>(v.size())))];
+	}
 };
 
 double ulp(int dtype, double v);              /* distance of neighbours at v; 0 for an integer */
@@ -43,7 +47,8 @@ bool floating(int dtype);
 
 typedef std::vector<int64_t> Shape;
 
-enum Layout { DENSE, GAPS, PERMUTED, EXPANDED, NEGATIVE, ODD, LAYOUTS };   /* ODD: dense, at an address that is no multiple of 4 elements */
+/* ODD: dense, at an address that is no multiple of 4 elements */
+enum Layout { DENSE, GAPS, PERMUTED, EXPANDED, NEGATIVE, ODD, LAYOUTS };
 
 struct Tensor {
 	int dtype = GRAFT_DTYPE_COUNT;        /* COUNT: a missing operand */

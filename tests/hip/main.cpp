@@ -127,7 +127,8 @@ static Shape dense(const Shape &shape)
 	return stride;
 }
 
-Tensor::Tensor(int type, const Shape &sizes, const Shape &strides, int64_t offset) : dtype(type), shape(sizes), stride(strides)
+Tensor::Tensor(int type, const Shape &sizes, const Shape &strides, int64_t offset) : dtype(type), shape(sizes),
+	stride(strides)
 {
 	int64_t low = 0, high = 0;
 	for (size_t i = 0; i < shape.size(); i++)
@@ -222,12 +223,14 @@ Tensor &Tensor::fill(double v)
 
 graft_tensor Tensor::host()
 {
-	return {bytes.empty() ? nullptr : &bytes[first], shape.data(), stride.data(), static_cast<int32_t>(shape.size()), dtype};
+	return {bytes.empty() ? nullptr : &bytes[first], shape.data(), stride.data(),
+	        static_cast<int32_t>(shape.size()), dtype};
 }
 
 graft_tensor Tensor::there() const
 {
-	return {device ? static_cast<char *>(device) + first : nullptr, shape.data(), stride.data(), static_cast<int32_t>(shape.size()), dtype};
+	return {device ? static_cast<char *>(device) + first : nullptr, shape.data(), stride.data(),
+	        static_cast<int32_t>(shape.size()), dtype};
 }
 
 std::string Tensor::text() const
@@ -249,12 +252,14 @@ graft_attr attr_none() { return {0, 0, 0, 0, nullptr}; }
 static char message[256];
 const char *hip_message() { return message; }
 
-static graft_launch launch_of(const std::vector<graft_tensor> &in, const std::vector<graft_tensor> &out, const Attrs &attr)
+static graft_launch launch_of(const std::vector<graft_tensor> &in, const std::vector<graft_tensor> &out,
+                              const Attrs &attr)
 {
 	graft_launch l = {};
 	message[0] = 0;
 	l.struct_size = sizeof l;
-	l.n_in = static_cast<int32_t>(in.size()), l.n_out = static_cast<int32_t>(out.size()), l.n_attr = static_cast<int32_t>(attr.size());
+	l.n_in = static_cast<int32_t>(in.size()), l.n_out = static_cast<int32_t>(out.size()),
+		l.n_attr = static_cast<int32_t>(attr.size());
 	l.in = in.data(), l.out = out.data(), l.attr = attr.data();
 	l.message = message, l.message_size = sizeof message;
 	return l;
@@ -279,7 +284,9 @@ static void copy_back(Tensor *t, bool whole, const std::string &what)
 		memset(&free[t->at(i)], 0, item(t->dtype));
 	for (size_t i = 0; i < now.size(); i++)
 		if (free[i] && now[i] != t->bytes[i]) {
-			failed(__FILE__, __LINE__, what + (whole ? ": an operand was changed" : ": something outside the result was written"));
+			failed(__FILE__, __LINE__,
+			       what + (whole ? ": an operand was changed" :
+			               ": something outside the result was written"));
 			break;
 		}
 	t->bytes = now;
@@ -287,7 +294,8 @@ static void copy_back(Tensor *t, bool whole, const std::string &what)
 	t->device = nullptr;
 }
 
-int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what, const graft_host *host)
+int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what,
+            const graft_host *host)
 {
 	std::vector<graft_tensor> in_there, out_there;
 	for (Tensor *t : in) {
@@ -318,14 +326,15 @@ static void loop(void *, int64_t n, int64_t, void (*body)(void *, int64_t, int64
 		body(arg, 0, n);
 }
 
-static void sgemm(void *, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b, int64_t bk, int64_t bj, float *c,
-                  int64_t ci, int accumulate)
+static void sgemm(void *, int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t ak, const float *b,
+                  int64_t bk, int64_t bj, float *c, int64_t ci, int accumulate)
 {
 	for (int64_t i = 0; i < m; i++)
 		for (int64_t j = 0; j < n; j++) {
 			double sum = accumulate ? static_cast<double>(c[i * ci + j]) : 0;
 			for (int64_t x = 0; x < k; x++)
-				sum += static_cast<double>(a[i * ai + x * ak]) * static_cast<double>(b[x * bk + j * bj]);
+				sum += static_cast<double>(a[i * ai + x * ak]) *
+				       static_cast<double>(b[x * bk + j * bj]);
 			c[i * ci + j] = static_cast<float>(sum);
 		}
 }
@@ -369,9 +378,11 @@ void check_close(const Tensor &got, const Tensor &want, double ulps, double slac
 			most = fmax(most, fabs(want.get(i)));
 	for (int64_t i = 0, n = want.size(); i < n && still_good(); i++) {
 		double a = got.get(i), b = want.get(i);
-		bool same = std::isnan(b) ? std::isnan(a) : a == b || fabs(a - b) <= ulps * ulp(want.dtype, b) + slack * most;
+		bool same = std::isnan(b) ? std::isnan(a) :
+			a == b || fabs(a - b) <= ulps * ulp(want.dtype, b) + slack * most;
 		if (!same)
-			failed(__FILE__, __LINE__, what + ": element " + std::to_string(i) + " is " + number(a) + ", not " + number(b));
+			failed(__FILE__, __LINE__, what + ": element " + std::to_string(i) + " is " + number(a) +
+			       ", not " + number(b));
 	}
 }
 

@@ -14,7 +14,8 @@ static double nearest(int dtype, double v)
 }
 
 /* Row `row` of y against float64: 1 ulp of the dtype, and what float32 adds. */
-static void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t row, double eps, bool early, const std::string &what)
+static void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t row, double eps, bool early,
+                      const std::string &what)
 {
 	int64_t n = x.shape.back();
 	double sum = 0;
@@ -24,9 +25,11 @@ static void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t
 	for (int64_t i = 0; i < n && still_good(); i++) {
 		double v = x.get(row * n + i) * r, scale = w.dtype == GRAFT_DTYPE_COUNT ? 1 : w.get(i);
 		double want = (early ? nearest(x.dtype, v) : v) * scale, got = y.get(row * n + i);
-		double room = ulp(x.dtype, want) + (early ? ulp(x.dtype, v) * fabs(scale) : 0) + 16 * ulp(GRAFT_DTYPE_f32, want);
+		double room = ulp(x.dtype, want) + (early ? ulp(x.dtype, v) * fabs(scale) : 0) + 16 *
+			ulp(GRAFT_DTYPE_f32, want);
 		if (!(fabs(got - want) <= room))
-			failed(__FILE__, __LINE__, what + ": row " + std::to_string(row) + ", element " + std::to_string(i) + " is " +
+			failed(__FILE__, __LINE__,
+			       what + ": row " + std::to_string(row) + ", element " + std::to_string(i) + " is " +
 			       std::to_string(got) + ", not " + std::to_string(want));
 	}
 }
@@ -48,7 +51,8 @@ static void check_pair(Tensor &q, Tensor &q_w, Tensor &kv, Tensor &kv_w, bool ea
 	                 {attr_float(1e-6), attr_float(1e-3), attr_int(early)}, what), 0, what + hip_message());
 	CHECK_IS(hipsim_launches() - before, q.size() + kv.size() > 0, what);
 	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&q, &q_w}, {&q2}, alone(1e-6, early), what), 0, what + hip_message());
-	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&kv, &kv_w}, {&kv2}, alone(1e-3, early), what), 0, what + hip_message());
+	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&kv, &kv_w}, {&kv2}, alone(1e-3, early), what), 0,
+	         what + hip_message());
 	if (!same_bits(q1, q2) || !same_bits(kv1, kv2))
 		failed(__FILE__, __LINE__, what + ": fused and single differ");
 	for (int64_t row = 0, rows = q.shape[0]; row < rows; row += rows / some + 1) {
@@ -61,7 +65,8 @@ static void check_pair(Tensor &q, Tensor &q_w, Tensor &kv, Tensor &kv_w, bool ea
 static void pair(Random &r, int dtype, int64_t m, int64_t q_n, int64_t kv_n, int64_t rope, bool early, int64_t some = 3)
 {
 	int64_t row = q_n + kv_n + rope;
-	Tensor q(dtype, {m, q_n}, {row, 1}, 0), kv(dtype, {m, kv_n}, {row, 1}, q_n % 8 ? q_n : 0), q_w(dtype, {q_n}), kv_w(dtype, {kv_n});
+	Tensor q(dtype, {m, q_n}, {row, 1}, 0), kv(dtype, {m, kv_n}, {row, 1}, q_n % 8 ? q_n : 0), q_w(dtype, {q_n}),
+		kv_w(dtype, {kv_n});
 	q.fill(r), kv.fill(r), q_w.fill(r), kv_w.fill(r);
 	check_pair(q, q_w, kv, kv_w, early, some);
 }
@@ -80,8 +85,9 @@ TEST(norm_deepseek)
 TEST(norm_lengths)
 {
 	Random r;
-	const std::vector<int64_t> lengths = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513,
-	                                      768, 769, 1023, 1024, 1025, 1535, 1536, 1537, 2047, 2048, 2049, 3072, 4096, 4097, 7168, 8192};
+	const std::vector<int64_t> lengths = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 63, 64, 65, 127, 128, 129, 255, 256,
+	                                      257, 511, 512, 513, 768, 769, 1023, 1024, 1025, 1535, 1536, 1537, 2047,
+	                                      2048, 2049, 3072, 4096, 4097, 7168, 8192};
 	for (int dtype : dtypes)
 		for (size_t i = 0; i < lengths.size(); i++)
 			pair(r, dtype, 2, lengths[i], lengths[lengths.size() - 1 - i], 64, i % 2, 2);
@@ -110,19 +116,25 @@ TEST(norm_does_not_depend_on_the_launch)
 	Random r;
 	for (int dtype : dtypes)
 		for (int64_t n : {96, 1536, 2056}) {
-			Tensor many(dtype, {520, n}), few(dtype, {2, n}), odd(dtype, {2, n}, {2 * n + 3, 2}, 1), w(dtype, {n});
+			Tensor many(dtype, {520, n}), few(dtype, {2, n}), odd(dtype, {2, n}, {2 * n + 3, 2}, 1),
+				w(dtype, {n});
 			Tensor y_many = many, y_few = few, y_odd(dtype, {2, n}, {n + 1, 1}, 1);
 			if (n > 100)
 				many = Tensor(dtype, {2, n}), y_many = many;
 			many.fill(r), w.fill(r);
 			for (int64_t i = 0; i < 2 * n; i++)
 				few.put(i, many.get(i)), odd.put(i, many.get(i));
-			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&many, &w}, {&y_many}, alone(1e-5, false), "many"), 0, hip_message());
-			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&few, &w}, {&y_few}, alone(1e-5, false), "few"), 0, hip_message());
-			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&odd, &w}, {&y_odd}, alone(1e-5, false), "odd"), 0, hip_message());
+			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&many, &w}, {&y_many}, alone(1e-5, false), "many"), 0,
+			         hip_message());
+			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&few, &w}, {&y_few}, alone(1e-5, false), "few"), 0,
+			         hip_message());
+			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&odd, &w}, {&y_odd}, alone(1e-5, false), "odd"), 0,
+			         hip_message());
 			for (int64_t i = 0; i < 2 * n; i++)
 				if (y_few.raw(i) != y_many.raw(i) || y_few.raw(i) != y_odd.raw(i))
-					return failed(__FILE__, __LINE__, few.text() + ": the launch shows in element " + std::to_string(i));
+					return failed(__FILE__, __LINE__,
+					              few.text() + ": the launch shows in element " +
+					              std::to_string(i));
 		}
 }
 
@@ -133,12 +145,15 @@ TEST(norm_any_layout)
 		for (int x_layout = 0; x_layout < LAYOUTS; x_layout++)
 			for (int y_layout : {DENSE, GAPS, PERMUTED, NEGATIVE, ODD})
 				for (const Shape &shape : {Shape{5, 40}, Shape{2, 3, 33}, Shape{64}}) {
-					Tensor x(dtype, shape, static_cast<Layout>(x_layout)), w(dtype, {shape.back()}, x_layout % 2 ? NEGATIVE : ODD);
+					Tensor x(dtype, shape, static_cast<Layout>(x_layout)),
+						w(dtype, {shape.back()}, x_layout % 2 ? NEGATIVE : ODD);
 					Tensor y(dtype, shape, static_cast<Layout>(y_layout));
 					x.fill(r), w.fill(r);
-					CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(1e-6, y_layout % 2), x.text()), 0, hip_message());
+					CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y},
+					                 alone(1e-6, y_layout % 2), x.text()), 0, hip_message());
 					for (int64_t row = 0; row < x.size() / shape.back(); row++)
-						check_row(x, w, y, row, 1e-6, y_layout % 2, x.text() + " to " + y.text());
+						check_row(x, w, y, row, 1e-6, y_layout % 2,
+						          x.text() + " to " + y.text());
 				}
 }
 
@@ -147,7 +162,8 @@ TEST(norm_fused_on_three_axes)
 {
 	Random r;
 	Tensor q(GRAFT_DTYPE_bf16, {2, 3, 64}, {1000, 80, 1}, 0), kv(GRAFT_DTYPE_bf16, {2, 3, 32}, {600, 40, 1}, 8);
-	Tensor q_w(GRAFT_DTYPE_bf16, {64}), kv_w(GRAFT_DTYPE_bf16, {32}), q_n(GRAFT_DTYPE_bf16, {2, 3, 64}), kv_n(GRAFT_DTYPE_bf16, {2, 3, 32});
+	Tensor q_w(GRAFT_DTYPE_bf16, {64}), kv_w(GRAFT_DTYPE_bf16, {32}), q_n(GRAFT_DTYPE_bf16, {2, 3, 64}),
+		kv_n(GRAFT_DTYPE_bf16, {2, 3, 32});
 	q.fill(r), kv.fill(r), q_w.fill(r), kv_w.fill(r);
 	CHECK_IS(run_hip(hip_kernel("fused_mla_dual_rms_norm"), {&q, &q_w, &kv, &kv_w}, {&q_n, &kv_n},
 	                 {attr_float(1e-6), attr_float(1e-6), attr_int(0)}, "three axes"), 0, hip_message());
@@ -163,9 +179,11 @@ TEST(norm_without_a_weight)
 	for (int dtype : dtypes) {
 		Tensor x(dtype, {3, 72}), none, y = x;
 		x.fill(r);
-		CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x}, {&y}, alone(1e-6, false), "no weight"), 0, hip_message());
+		CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x}, {&y}, alone(1e-6, false), "no weight"), 0,
+		         hip_message());
 		check_row(x, none, y, 1, 1e-6, false, "no weight");
-		CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &none}, {&y}, alone(1e-6, true), "none"), 0, hip_message());
+		CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &none}, {&y}, alone(1e-6, true), "none"), 0,
+		         hip_message());
 		check_row(x, none, y, 2, 1e-6, true, "none");
 	}
 }
@@ -186,7 +204,8 @@ TEST(norm_extremes)
 				x.put(4 * n + i, i % 2 ? 300 : -300);
 				x.put(5 * n + i, huge);
 			}
-			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(1e-6, false), "extremes"), 0, hip_message());
+			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(1e-6, false), "extremes"), 0,
+			         hip_message());
 			check_row(x, none, y, 0, 1e-6, false, "zeros");
 			check_row(x, none, y, 3, 1e-6, false, "denormals");
 			check_row(x, none, y, 4, 1e-6, false, "squares above 65504");
@@ -195,7 +214,8 @@ TEST(norm_extremes)
 				CHECK(std::isnan(y.get(2 * n + i)));
 				CHECK(dtype == GRAFT_DTYPE_f16 ? y.get(5 * n + i) == 1 : y.get(5 * n + i) == 0);
 			}
-			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(0, false), "no eps"), 0, hip_message());
+			CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(0, false), "no eps"), 0,
+			         hip_message());
 			CHECK(std::isnan(y.get(0)));                            /* 0 * inf, as the reference has it */
 		}
 }
@@ -203,7 +223,8 @@ TEST(norm_extremes)
 TEST(norm_repeats)
 {
 	Random r;
-	Tensor q(GRAFT_DTYPE_bf16, {4, 192}, {264, 1}, 0), kv(GRAFT_DTYPE_bf16, {4, 64}, {264, 1}, 0), q_w(GRAFT_DTYPE_bf16, {192});
+	Tensor q(GRAFT_DTYPE_bf16, {4, 192}, {264, 1}, 0), kv(GRAFT_DTYPE_bf16, {4, 64}, {264, 1}, 0),
+		q_w(GRAFT_DTYPE_bf16, {192});
 	Tensor kv_w(GRAFT_DTYPE_bf16, {64}), first_q, first_kv;
 	q.fill(r), kv.fill(r), q_w.fill(r), kv_w.fill(r);
 	for (unsigned i = 0; i < 100 && still_good(); i++) {
@@ -231,13 +252,18 @@ TEST(norm_schedules)
 
 TEST(norm_refuses)
 {
-	Tensor x(GRAFT_DTYPE_bf16, {2, 8}), w(GRAFT_DTYPE_bf16, {7}), w32(GRAFT_DTYPE_f32, {8}), f64(GRAFT_DTYPE_f64, {2, 8}), y = x, y64 = f64;
+	Tensor x(GRAFT_DTYPE_bf16, {2, 8}), w(GRAFT_DTYPE_bf16, {7}), w32(GRAFT_DTYPE_f32, {8}),
+		f64(GRAFT_DTYPE_f64, {2, 8}), y = x, y64 = f64;
 	x.fill(1), w.fill(1), w32.fill(1), f64.fill(1);
-	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(1e-6, false), "length"), GRAFT_E_USAGE, hip_message());
-	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w32}, {&y}, alone(1e-6, false), "dtype"), GRAFT_E_UNSUPPORTED, hip_message());
+	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w}, {&y}, alone(1e-6, false), "length"), GRAFT_E_USAGE,
+	         hip_message());
+	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x, &w32}, {&y}, alone(1e-6, false), "dtype"), GRAFT_E_UNSUPPORTED,
+	         hip_message());
 	CHECK(strstr(hip_message(), "bf16 and f32"));
-	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&f64}, {&y64}, alone(1e-6, false), "f64"), GRAFT_E_UNSUPPORTED, hip_message());
-	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x}, {}, alone(1e-6, false), "no result"), GRAFT_E_USAGE, hip_message());
+	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&f64}, {&y64}, alone(1e-6, false), "f64"), GRAFT_E_UNSUPPORTED,
+	         hip_message());
+	CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x}, {}, alone(1e-6, false), "no result"), GRAFT_E_USAGE,
+	         hip_message());
 }
 
 /* A launch that fails says so. */

@@ -18,8 +18,8 @@ static const std::vector<int> integers = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAF
 static const double EPS = 1.2e-7;
 
 /* Result of both, dense on the CPU and in `layout` on the device. */
-static void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout, const Attrs &attr,
-                         double ulps, double slack)
+static void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape,
+                         Layout layout, const Attrs &attr, double ulps, double slack)
 {
 	Tensor want(dtype, shape), got(dtype, shape, layout);
 	std::string what = op;
@@ -65,13 +65,19 @@ struct Elementwise { const char *op; graft_launch_fn cpu; int n_in; bool whole; 
 
 /* whole: integers too; operands are drawn from low .. high; ulps of float32 that the functions may differ by */
 static const Elementwise elementwise[] = {
-	{"add", cpu_add, 2, true, -4, 4, 0},        {"sub", cpu_sub, 2, true, -4, 4, 0},     {"mul", cpu_mul, 2, true, -4, 4, 0},
-	{"neg", cpu_neg, 1, true, -4, 4, 0},        {"square", cpu_square, 1, true, -4, 4, 0}, {"div", cpu_div, 2, false, -4, 4, 0},
-	{"cos", cpu_cos, 1, false, -4, 4, 2},       {"sin", cpu_sin, 1, false, -4, 4, 2},    {"sqrt", cpu_sqrt, 1, false, 0, 4, 0},
+	{"add", cpu_add, 2, true, -4, 4, 0},        {"sub", cpu_sub, 2, true, -4, 4, 0},
+	{"mul", cpu_mul, 2, true, -4, 4, 0},
+	{"neg", cpu_neg, 1, true, -4, 4, 0},        {"square", cpu_square, 1, true, -4, 4, 0},
+	{"div", cpu_div, 2, false, -4, 4, 0},
+	{"cos", cpu_cos, 1, false, -4, 4, 2},       {"sin", cpu_sin, 1, false, -4, 4, 2},
+	{"sqrt", cpu_sqrt, 1, false, 0, 4, 0},
 	{"reciprocal", cpu_reciprocal, 1, false, -4, 4, 0}, {"rsqrt", cpu_rsqrt, 1, false, 0, 4, 2},
-	{"sigmoid", cpu_sigmoid, 1, false, -8, 8, 4}, {"silu", cpu_silu, 1, false, -8, 8, 4}, {"pow", cpu_pow, 2, true, 0, 3, 16},
-	{"abs", cpu_abs, 1, true, -4, 4, 0},        {"relu", cpu_relu, 1, true, -4, 4, 0},   {"maximum", cpu_maximum, 2, true, -4, 4, 0},
-	{"minimum", cpu_minimum, 2, true, -4, 4, 0}, {"exp", cpu_exp, 1, false, -4, 4, 4},   {"log", cpu_log, 1, false, 0.01, 4, 4},
+	{"sigmoid", cpu_sigmoid, 1, false, -8, 8, 4}, {"silu", cpu_silu, 1, false, -8, 8, 4},
+	{"pow", cpu_pow, 2, true, 0, 3, 16},
+	{"abs", cpu_abs, 1, true, -4, 4, 0},        {"relu", cpu_relu, 1, true, -4, 4, 0},
+	{"maximum", cpu_maximum, 2, true, -4, 4, 0},
+	{"minimum", cpu_minimum, 2, true, -4, 4, 0}, {"exp", cpu_exp, 1, false, -4, 4, 4},
+	{"log", cpu_log, 1, false, 0.01, 4, 4},
 	{"tanh", cpu_tanh, 1, false, -4, 4, 4},
 };
 
@@ -83,7 +89,8 @@ static void fill_between(Tensor &t, Random &r, double low, double high)
 	}
 }
 
-static void one_elementwise(Random &r, const Elementwise &e, int dtype, const Shape &shape, const Shape &second, bool literal)
+static void one_elementwise(Random &r, const Elementwise &e, int dtype, const Shape &shape, const Shape &second,
+                            bool literal)
 {
 	Tensor a(dtype, shape, any(r)), b(dtype, second, any(r));
 	if (literal)
@@ -93,7 +100,8 @@ static void one_elementwise(Random &r, const Elementwise &e, int dtype, const Sh
 	if (e.n_in == 2)
 		in.push_back(&b);
 	double f32 = e.ulps * 2 * EPS;
-	compare_into(e.op, e.cpu, in, dtype, shape, any_result(r), {}, floating(dtype) && e.ulps > 0 ? 1 + (dtype == GRAFT_DTYPE_f32 ? e.ulps : 0) : 0,
+	compare_into(e.op, e.cpu, in, dtype, shape, any_result(r), {},
+	             floating(dtype) && e.ulps > 0 ? 1 + (dtype == GRAFT_DTYPE_f32 ? e.ulps : 0) : 0,
 	             dtype == GRAFT_DTYPE_f32 ? f32 : 0);
 }
 
@@ -196,9 +204,10 @@ TEST(elementwise_of_many_axes)
 
 /* ---- moves ---- */
 
-static const std::vector<int> every = {GRAFT_DTYPE_bool, GRAFT_DTYPE_u8, GRAFT_DTYPE_i8, GRAFT_DTYPE_i16, GRAFT_DTYPE_i32, GRAFT_DTYPE_i64,
-                                       GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_f64, GRAFT_DTYPE_f8e4m3fn,
-                                       GRAFT_DTYPE_f8e4m3fnuz, GRAFT_DTYPE_f8e5m2};
+static const std::vector<int> every = {GRAFT_DTYPE_bool, GRAFT_DTYPE_u8, GRAFT_DTYPE_i8, GRAFT_DTYPE_i16,
+                                       GRAFT_DTYPE_i32, GRAFT_DTYPE_i64, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16,
+                                       GRAFT_DTYPE_f32, GRAFT_DTYPE_f64, GRAFT_DTYPE_f8e4m3fn, GRAFT_DTYPE_f8e4m3fnuz,
+                                       GRAFT_DTYPE_f8e5m2};
 
 TEST(cast_every_dtype)
 {
@@ -226,7 +235,8 @@ TEST(cast_rounds_to_nearest_even)
 		COMPARE(cast, {&all}, GRAFT_DTYPE_f32, {4096}, DENSE, {attr_int(GRAFT_DTYPE_f32)}, 0, 0);
 		for (int64_t i = 0; i < 4096; i++) {
 			double v = all.get(i), half = ulp(dtype, v) / 2;
-			near.put(3 * i, v + half), near.put(3 * i + 1, v + half * 1.001), near.put(3 * i + 2, v + half * 0.999);
+			near.put(3 * i, v + half), near.put(3 * i + 1, v + half * 1.001),
+				near.put(3 * i + 2, v + half * 0.999);
 		}
 		COMPARE(cast, {&near}, dtype, {3 * 4096}, DENSE, {attr_int(dtype)}, 0, 0);
 	}
@@ -302,7 +312,8 @@ TEST(create_values)
 		one.assign(1, many[7]);
 		COMPARE(constant, {}, dtype, {3, 5}, GAPS, {attr_int(dtype), attr_none(), attr_list(one)}, 0, 0);
 		COMPARE(constant, {}, dtype, {3, 100}, PERMUTED, {attr_int(dtype), attr_none(), attr_list(many)}, 0, 0);
-		COMPARE(arange, {}, dtype, {37}, NEGATIVE, {attr_int(5), attr_int(300), attr_int(3), attr_int(dtype)}, 0, 0);
+		COMPARE(arange, {}, dtype, {37}, NEGATIVE, {attr_int(5), attr_int(300), attr_int(3), attr_int(dtype)},
+		        0, 0);
 	}
 }
 
@@ -314,7 +325,8 @@ TEST(embedding_rows)
 	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_u8})
 		for (int64_t width : {1, 7, 32})
 			for (int layout = 0; layout < LAYOUTS; layout++) {
-				Tensor table(dtype, {9, width}, static_cast<Layout>(layout), 16), ids(layout % 2 ? GRAFT_DTYPE_i32 : GRAFT_DTYPE_i64, {2, 5}, any(r));
+				Tensor table(dtype, {9, width}, static_cast<Layout>(layout), 16),
+					ids(layout % 2 ? GRAFT_DTYPE_i32 : GRAFT_DTYPE_i64, {2, 5}, any(r));
 				table.fill(r), ids.fill(r, 9);
 				COMPARE(embedding, {&table, &ids}, dtype, {2, 5, width}, any_result(r), {}, 0, 0);
 			}
@@ -329,7 +341,8 @@ TEST(embedding_strays)
 		table.fill(r);
 		ids.put(0, 4), ids.put(1, -1), ids.put(2, 3);
 		CHECK_IS(run_hip(hip_kernel("embedding"), {&table, &ids}, {&y}, {}, "strays"), 0, hip_message());
-		CHECK(std::isnan(y.get(0)) && std::isnan(y.get(2 * width - 1)) && y.get(2 * width) == table.get(3 * width));
+		CHECK(std::isnan(y.get(0)) && std::isnan(y.get(2 * width - 1)) &&
+		      y.get(2 * width) == table.get(3 * width));
 	}
 }
 
@@ -372,7 +385,8 @@ TEST(reduce_axes)
 		}
 	Tensor x(GRAFT_DTYPE_bf16, {4, 33});
 	x.fill(r);
-	COMPARE(sum, {&x}, GRAFT_DTYPE_f32, {4}, DENSE, {attr_list({1}), attr_int(0), attr_int(GRAFT_DTYPE_f32)}, 0, 1e-5);
+	COMPARE(sum, {&x}, GRAFT_DTYPE_f32, {4}, DENSE, {attr_list({1}), attr_int(0), attr_int(GRAFT_DTYPE_f32)},
+	        0, 1e-5);
 }
 
 TEST(softmax_axes)
@@ -387,7 +401,8 @@ TEST(softmax_axes)
 				continue;
 			Tensor z(dtype, {2, n, 5}, any(r));
 			z.fill(r);
-			COMPARE(softmax, {&z}, GRAFT_DTYPE_f32, {2, n, 5}, DENSE, {attr_int(1), attr_int(GRAFT_DTYPE_f32)}, 1, 1e-6);
+			COMPARE(softmax, {&z}, GRAFT_DTYPE_f32, {2, n, 5}, DENSE,
+			        {attr_int(1), attr_int(GRAFT_DTYPE_f32)}, 1, 1e-6);
 		}
 	Tensor x(GRAFT_DTYPE_f32, {4, 33});
 	x.fill(r);
@@ -405,15 +420,19 @@ TEST(rope_pairs)
 	for (int dtype : floats)
 		for (int interleaved = 0; interleaved < 2; interleaved++)
 			for (int64_t half : {1, 4, 16}) {
-				Tensor x(dtype, {2, 3, 5, 2 * half}, any(r)), c(dtype, {5, half}, any(r)), s(dtype, {3, 1, half}, any(r));
+				Tensor x(dtype, {2, 3, 5, 2 * half}, any(r)), c(dtype, {5, half}, any(r)),
+					s(dtype, {3, 1, half}, any(r));
 				x.fill(r), c.fill(r), s.fill(r);
-				COMPARE(rope, {&x, &c, &s}, dtype, {2, 3, 5, 2 * half}, any_result(r), {attr_int(interleaved)}, 1, 2 * EPS);
+				COMPARE(rope, {&x, &c, &s}, dtype, {2, 3, 5, 2 * half}, any_result(r),
+				        {attr_int(interleaved)}, 1, 2 * EPS);
 			}
 }
 
-static void one_attention(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, int mask, bool causal)
+static void one_attention(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, int mask,
+                          bool causal)
 {
-	Tensor q(dtype, {2, 3, queries, depth}, any(r)), k(dtype, {2, 1, keys, depth}, any(r)), v(dtype, {3, keys, width}, any(r)), m;
+	Tensor q(dtype, {2, 3, queries, depth}, any(r)), k(dtype, {2, 1, keys, depth}, any(r)),
+		v(dtype, {3, keys, width}, any(r)), m;
 	q.fill(r), k.fill(r), v.fill(r);
 	if (mask == 1)
 		m = Tensor(GRAFT_DTYPE_bool, {queries, keys}).fill(r);
@@ -441,14 +460,17 @@ TEST(matmul_shapes)
 {
 	Random r;
 	const std::vector<std::pair<Shape, std::pair<Shape, Shape>>> cases = {
-		{{1, 1}, {{1, 1}, {1, 1}}}, {{5, 7}, {{7, 3}, {5, 3}}}, {{65, 17}, {{17, 66}, {65, 66}}}, {{2, 3, 4, 5}, {{3, 5, 6}, {2, 3, 4, 6}}},
-		{{4}, {{4}, {}}}, {{3, 4}, {{4}, {3}}}, {{4}, {{2, 4, 3}, {2, 3}}}, {{3, 0}, {{0, 2}, {3, 2}}}, {{2, 1, 5}, {{5, 4}, {2, 1, 4}}},
+		{{1, 1}, {{1, 1}, {1, 1}}}, {{5, 7}, {{7, 3}, {5, 3}}}, {{65, 17}, {{17, 66}, {65, 66}}},
+		{{2, 3, 4, 5}, {{3, 5, 6}, {2, 3, 4, 6}}},
+		{{4}, {{4}, {}}}, {{3, 4}, {{4}, {3}}}, {{4}, {{2, 4, 3}, {2, 3}}}, {{3, 0}, {{0, 2}, {3, 2}}},
+		{{2, 1, 5}, {{5, 4}, {2, 1, 4}}},
 	};
 	for (int dtype : {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64})
 		for (const auto &c : cases) {
 			Tensor a(dtype, c.first, any(r)), b(dtype, c.second.first, any(r));
 			a.fill(r), b.fill(r);
-			COMPARE(matmul, {&a, &b}, dtype, c.second.second, any_result(r), {}, floating(dtype), floating(dtype) ? 2e-6 : 0);
+			COMPARE(matmul, {&a, &b}, dtype, c.second.second, any_result(r), {}, floating(dtype),
+			        floating(dtype) ? 2e-6 : 0);
 		}
 }
 
@@ -457,7 +479,8 @@ TEST(linear_bias)
 	Random r;
 	for (int dtype : floats)
 		for (int i = 0; i < 4; i++) {
-			Tensor x(dtype, {2, 3, 19}, any(r)), w(dtype, {21, 19}, any(r)), bias(dtype, {21}, any(r)), none;
+			Tensor x(dtype, {2, 3, 19}, any(r)), w(dtype, {21, 19}, any(r)),
+				bias(dtype, {21}, any(r)), none;
 			x.fill(r), w.fill(r), bias.fill(r);
 			COMPARE(linear, {&x, &w, i % 2 ? &bias : &none}, dtype, {2, 3, 21}, any_result(r), {}, 1, 2e-6);
 		}
@@ -469,7 +492,8 @@ struct Asked { int calls, refuse; };
 static int host_gemm(void *self, const graft_gemm *g)
 {
 	Asked *asked = static_cast<Asked *>(self);
-	CHECK(g->struct_size == sizeof *g && (g->a_i == 1 || g->a_k == 1) && (g->b_k == 1 || g->b_j == 1) && g->c_j == 1 && g->c_i >= g->n);
+	CHECK(g->struct_size == sizeof *g && (g->a_i == 1 || g->a_k == 1) && (g->b_k == 1 || g->b_j == 1) &&
+	      g->c_j == 1 && g->c_i >= g->n);
 	CHECK(g->m > 0 && g->n > 0 && g->k > 0 && g->batch > 0);
 	asked->calls++;
 	if (asked->refuse)
@@ -486,8 +510,10 @@ static int host_gemm(void *self, const graft_gemm *g)
 				int64_t at = p * g->c_batch + i * g->c_i + j;
 				float sum = g->accumulate ? number(g->c, at) : 0;
 				for (int64_t k = 0; k < g->k; k++)
-					sum += number(g->a, p * g->a_batch + i * g->a_i + k * g->a_k) * number(g->b, p * g->b_batch + k * g->b_k + j * g->b_j);
-				CHECK(hipMemcpy(static_cast<float *>(g->c) + at, &sum, sizeof sum, hipMemcpyHostToDevice) == hipSuccess);
+					sum += number(g->a, p * g->a_batch + i * g->a_i + k * g->a_k) *
+					       number(g->b, p * g->b_batch + k * g->b_k + j * g->b_j);
+				CHECK(hipMemcpy(static_cast<float *>(g->c) + at, &sum, sizeof sum,
+				                hipMemcpyHostToDevice) == hipSuccess);
 			}
 	return 0;
 }
@@ -506,14 +532,17 @@ static void one_gemm(const char *op, graft_launch_fn cpu, const Tensors &in, con
 TEST(matmul_through_the_host)
 {
 	Random r;
-	Tensor x(GRAFT_DTYPE_f32, {2, 3, 5}), w(GRAFT_DTYPE_f32, {4, 5}), bias(GRAFT_DTYPE_f32, {4}), none, odd(GRAFT_DTYPE_f32, {2, 3, 5}, {40, 12, 2}, 0);
-	Tensor a(GRAFT_DTYPE_f32, {2, 3, 4, 5}), b(GRAFT_DTYPE_f32, {3, 5, 2}), t(GRAFT_DTYPE_f32, {3, 5, 2}, Shape{10, 1, 5}, 0);
+	Tensor x(GRAFT_DTYPE_f32, {2, 3, 5}), w(GRAFT_DTYPE_f32, {4, 5}), bias(GRAFT_DTYPE_f32, {4}), none,
+		odd(GRAFT_DTYPE_f32, {2, 3, 5}, {40, 12, 2}, 0);
+	Tensor a(GRAFT_DTYPE_f32, {2, 3, 4, 5}), b(GRAFT_DTYPE_f32, {3, 5, 2}),
+		t(GRAFT_DTYPE_f32, {3, 5, 2}, Shape{10, 1, 5}, 0);
 	for (Tensor *one : {&x, &w, &bias, &odd, &a, &b, &t})
 		one->fill(r);
 	one_gemm("linear", cpu_linear, {&x, &w, &none}, {2, 3, 4}, 1, 0);
 	one_gemm("linear", cpu_linear, {&x, &w, &bias}, {2, 3, 4}, 1, 0);
 	one_gemm("linear", cpu_linear, {&x, &w, &bias}, {2, 3, 4}, 1, 1);
-	one_gemm("linear", cpu_linear, {&odd, &w, &bias}, {2, 3, 4}, 0, 0);      /* neither stride is 1: the kernel's own */
+	/* neither stride is 1: the kernel's own */
+	one_gemm("linear", cpu_linear, {&odd, &w, &bias}, {2, 3, 4}, 0, 0);
 	one_gemm("matmul", cpu_matmul, {&a, &b}, {2, 3, 4, 2}, 2, 0);
 	one_gemm("matmul", cpu_matmul, {&a, &t}, {2, 3, 4, 2}, 2, 0);
 }
@@ -545,10 +574,12 @@ const graft_pack *cpu_pack(struct Arena *a);
 TEST(pack_table)
 {
 	const graft_pack *p = graft_pack_v1();
-	CHECK(p->magic == GRAFT_PACK_MAGIC && p->abi == GRAFT_PACK_ABI && p->n_kernels == p->n_kernels_again && p == graft_pack_v1());
+	CHECK(p->magic == GRAFT_PACK_MAGIC && p->abi == GRAFT_PACK_ABI && p->n_kernels == p->n_kernels_again &&
+	      p == graft_pack_v1());
 	for (uint32_t i = 0; i < p->n_kernels; i++) {
 		const graft_kernel &k = p->kernels[i];
-		CHECK(!strncmp(k.signature, k.name, strlen(k.name)) && k.signature[strlen(k.name)] == '(' && k.launch && k.dtypes);
+		CHECK(!strncmp(k.signature, k.name, strlen(k.name)) && k.signature[strlen(k.name)] == '(' && k.launch &&
+		      k.dtypes);
 		for (uint32_t j = 0; j < i; j++)
 			CHECK(strcmp(p->kernels[j].name, k.name) != 0);
 		CHECK(!strstr(k.signature, "round: ") == !k.rounds);

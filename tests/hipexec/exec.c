@@ -45,7 +45,8 @@ static void done(Stage *s)
 
 static graft_plan_options options_on(const Stage *s, const char *device)
 {
-	return (graft_plan_options){ .struct_size = sizeof(graft_plan_options), .threads = 1, .random = true, .seed = 7, .bind = s->bind,
+	return (graft_plan_options){ .struct_size = sizeof(graft_plan_options), .threads = 1, .random = true, .seed = 7,
+	                             .bind = s->bind,
 	                             .device = device };
 }
 
@@ -60,7 +61,8 @@ static graft_status plan(Stage *s, const char *device)
 static void must(Stage *s, graft_status status)
 {
 	if (status)
-		test_fail(__FILE__, __LINE__, "status %d: %s: %s (%s)", (int)status, s->err.path, s->err.message, hipsim_message());
+		test_fail(__FILE__, __LINE__, "status %d: %s: %s (%s)", (int)status, s->err.path, s->err.message,
+		          hipsim_message());
 }
 
 static void must_plan(Stage *s, const char *device) { must(s, plan(s, device)); }
@@ -112,32 +114,40 @@ static void check_same(const graft_plan *a, const graft_plan *b, bool bits)
 
 /* A block of multi-head latent attention, small: 2 heads of 8 + 4. D, R: dtype and rounding of the norms. */
 #define BLOCK(D, R, NORMS)                                                                                             \
-	"graph block\nsymbol T in [1, 64]\ninput h: " D "[T, 32]\nparam a_w: " D "[44, 32]\nparam q_w: " D "[24]\n"     \
-	"param kv_w: " D "[16]\nparam q_b: " D "[24, 24]\nparam kv_b: " D "[32, 16]\nparam o_w: " D "[32, 16]\n"        \
-	"a = linear(h, a_w)\nq_c, kv = split(a) {sizes=[24, 20]}\nkv_c, k_pe = split(kv) {sizes=[16, 4]}\n"             \
-	NORMS(R)                                                                                                        \
-	"place = arange() {end=T, dtype=f32}\nrow = unsqueeze(place) {axis=1}\nindex = arange() {end=2, dtype=f32}\n"   \
-	"power = mul(index, -0.5)\nfreq = pow(100.0, power)\nangle = mul(row, freq)\nc = cos(angle)\ns = sin(angle)\n"  \
-	"q = linear(q_n, q_b)\nq_h = reshape(q) {shape=[-1, 2, 12]}\nq_t = transpose(q_h) {axis0=0, axis1=1}\n"         \
-	"q_nope, q_pe = split(q_t) {sizes=[8, 4]}\nq_rot = rope(q_pe, c, s) {interleaved=true}\n"                       \
-	"q_full = concat(q_nope, q_rot) {axis=-1}\nkv_up = linear(kv_n, kv_b)\nkv_h = reshape(kv_up) {shape=[-1, 2, 16]}\n" \
-	"kv_t = transpose(kv_h) {axis0=0, axis1=1}\nk_nope, v = split(kv_t) {sizes=[8, 8]}\nk_one = unsqueeze(k_pe) {axis=0}\n" \
-	"k_rot = rope(k_one, c, s) {interleaved=true}\nk_all = expand(k_rot) {shape=[2, -1, 4]}\n"                      \
-	"k_full = concat(k_nope, k_all) {axis=-1}\no = scaled_dot_product_attention(q_full, k_full, v) {causal=true}\n" \
-	"o_t = transpose(o) {axis0=0, axis1=1}\no_f = reshape(o_t) {shape=[-1, 16]}\ny = linear(o_f, o_w)\n"            \
+	"graph block\nsymbol T in [1, 64]\ninput h: " D "[T, 32]\nparam a_w: " D "[44, 32]\nparam q_w: " D "[24]\n"    \
+	"param kv_w: " D "[16]\nparam q_b: " D "[24, 24]\nparam kv_b: " D "[32, 16]\nparam o_w: " D "[32, 16]\n"       \
+	"a = linear(h, a_w)\nq_c, kv = split(a) {sizes=[24, 20]}\nkv_c, k_pe = split(kv) {sizes=[16, 4]}\n"            \
+	NORMS(R)                                                                                                       \
+	"place = arange() {end=T, dtype=f32}\nrow = unsqueeze(place) {axis=1}\nindex = arange() {end=2, dtype=f32}\n"  \
+	"power = mul(index, -0.5)\nfreq = pow(100.0, power)\nangle = mul(row, freq)\nc = cos(angle)\ns = sin(angle)\n" \
+	"q = linear(q_n, q_b)\nq_h = reshape(q) {shape=[-1, 2, 12]}\nq_t = transpose(q_h) {axis0=0, axis1=1}\n"        \
+	"q_nope, q_pe = split(q_t) {sizes=[8, 4]}\nq_rot = rope(q_pe, c, s) {interleaved=true}\n"                      \
+	"q_full = concat(q_nope, q_rot) {axis=-1}\nkv_up = linear(kv_n, kv_b)\n"                                       \
+	"kv_h = reshape(kv_up) {shape=[-1, 2, 16]}\n"                                                                  \
+	"kv_t = transpose(kv_h) {axis0=0, axis1=1}\nk_nope, v = split(kv_t) {sizes=[8, 8]}\n"                          \
+	"k_one = unsqueeze(k_pe) {axis=0}\n"                                                                           \
+	"k_rot = rope(k_one, c, s) {interleaved=true}\nk_all = expand(k_rot) {shape=[2, -1, 4]}\n"                     \
+	"k_full = concat(k_nope, k_all) {axis=-1}\n"                                                                   \
+	"o = scaled_dot_product_attention(q_full, k_full, v) {causal=true}\n"                                          \
+	"o_t = transpose(o) {axis0=0, axis1=1}\no_f = reshape(o_t) {shape=[-1, 16]}\ny = linear(o_f, o_w)\n"           \
 	"output y\noutput q_n\noutput kv_n\n"
-#define TWO_NORMS(R) "q_n = rms_norm(q_c, q_w) {eps=1e-06, round=" R "}\nkv_n = rms_norm(kv_c, kv_w) {eps=1e-05, round=" R "}\n"
-#define ONE_NORM(R) "q_n, kv_n = fused_mla_dual_rms_norm(q_c, q_w, kv_c, kv_w) {q_eps=1e-06, kv_eps=1e-05, round=" R "}\n"
+#define TWO_NORMS(R) \
+	"q_n = rms_norm(q_c, q_w) {eps=1e-06, round=" R "}\nkv_n = rms_norm(kv_c, kv_w) {eps=1e-05, round=" R "}\n"
+#define ONE_NORM(R) \
+	"q_n, kv_n = fused_mla_dual_rms_norm(q_c, q_w, kv_c, kv_w) {q_eps=1e-06, kv_eps=1e-05, round=" R "}\n"
 
 static const struct { const char *two, *one; } blocks[] = {
 #define PAIR(D, R) { BLOCK(D, R, TWO_NORMS), BLOCK(D, R, ONE_NORM) }
-	PAIR("f32", "late"), PAIR("f32", "early"), PAIR("bf16", "late"), PAIR("bf16", "early"), PAIR("f16", "late"), PAIR("f16", "early"),
+	PAIR("f32", "late"), PAIR("f32", "early"), PAIR("bf16", "late"), PAIR("bf16", "early"), PAIR("f16", "late"),
+		PAIR("f16", "early"),
 };
 
-/* Small, and with each thing that a plan does on a GPU: a param, a literal, a constant, a view, an output that is an input. */
+/* Small, and with each thing that a plan does on a GPU: a param, a literal, a constant, a view, an output that is an
+ * input. */
 static const char small[] =
 	"graph small\nsymbol T in [1, 64]\ninput x: f32[T, 6]\nparam w: f32[6]\nstep = arange() {end=6, dtype=f32}\n"
-	"a = mul(x, w)\nb = add(a, 0.5)\nc = add(b, step)\nl, r = split(c) {sizes=[4, 2]}\ny = silu(l)\noutput y\noutput x\noutput r\n";
+	"a = mul(x, w)\nb = add(a, 0.5)\nc = add(b, step)\nl, r = split(c) {sizes=[4, 2]}\ny = silu(l)\noutput y\n"
+	"output x\noutput r\n";
 
 /* ---- numbers ----------------------------------------------------------------------------------------------- */
 
@@ -182,9 +192,11 @@ TEST(fused_equals_unfused_and_is_one_launch_less)
 TEST(no_copy_is_inserted)
 {
 	fresh(32);
-	Stage s = stage("graph g\ninput a: bf16[4, 44]\nparam q_w: bf16[24]\nparam kv_w: bf16[16]\nq, kv = split(a) {sizes=[24, 20]}\n"
+	Stage s = stage("graph g\ninput a: bf16[4, 44]\nparam q_w: bf16[24]\nparam kv_w: bf16[16]\n"
+	                "q, kv = split(a) {sizes=[24, 20]}\n"
 	                "kv_c, pe = split(kv) {sizes=[16, 4]}\n"
-	                "q_n, kv_n = fused_mla_dual_rms_norm(q, q_w, kv_c, kv_w) {q_eps=1e-06, kv_eps=1e-06}\noutput q_n\noutput kv_n\n");
+	                "q_n, kv_n = fused_mla_dual_rms_norm(q, q_w, kv_c, kv_w) {q_eps=1e-06, kv_eps=1e-06}\n"
+	                "output q_n\noutput kv_n\n");
 	must_plan(&s, HIP);
 	for (int run = 0; run < 3; run++) {
 		long before = hipsim_launches();
@@ -275,11 +287,13 @@ TEST(inputs_may_have_any_strides)
 	float x[64];
 	for (int i = 0; i < 64; i++)
 		x[i] = (float)i;
-	const int64_t shape[] = { 3, 2, 6 }, strides[][3] = { { -12, 6, 1 }, { 18, 9, 1 }, { 1, 3, 9 }, { 0, 6, 1 }, { 0, 0, -1 } };
+	const int64_t shape[] = { 3, 2, 6 }, strides[][3] = { { -12, 6, 1 }, { 18, 9, 1 }, { 1, 3, 9 }, { 0, 6, 1 },
+	                                                      { 0, 0, -1 } };
 	fresh(64);
 	for (size_t i = 0; i < sizeof strides / sizeof *strides; i++) {
 		graft_tensor t = { &x[i == 0 ? 40 : i == 4 ? 20 : 0], shape, strides[i], 3, GRAFT_DTYPE_f32 };
-		Stage s = stage("graph g\ninput x: f32[3, 2, 6]\nparam w: f32[3, 2, 6]\ny = add(x, w)\noutput y\n"), cpu = stage("graph g\n"
+		Stage s = stage("graph g\ninput x: f32[3, 2, 6]\nparam w: f32[3, 2, 6]\ny = add(x, w)\noutput y\n"),
+			cpu = stage("graph g\n"
 		                "input x: f32[3, 2, 6]\nparam w: f32[3, 2, 6]\ny = add(x, w)\noutput y\n");
 		graft_plan_options o = options_on(&s, HIP);
 			Stage *both[] = { &s, &cpu };
@@ -300,8 +314,10 @@ TEST(inputs_may_have_any_strides)
 TEST(what_a_graph_writes_is_a_copy)
 {
 	EACH_WARP {
-		const char *text = "graph g\ninput x: f32[4, 6]\nparam p: f32[4, 6]\ninput y: f32[4, 3]\nc = constant() {dtype=f32, shape=[4, 6], values=[2.0]}\n"
-		                   "x_l, x_r = split(x) {sizes=[3, 3]}\nx_w = copy_(x_l, y)\np_w = copy_(p, x)\nc_w = copy_(c, p)\nz = add(c_w, x)\n"
+		const char *text = "graph g\ninput x: f32[4, 6]\nparam p: f32[4, 6]\ninput y: f32[4, 3]\n"
+			"c = constant() {dtype=f32, shape=[4, 6], values=[2.0]}\n"
+		                   "x_l, x_r = split(x) {sizes=[3, 3]}\nx_w = copy_(x_l, y)\np_w = copy_(p, x)\n"
+		                   "c_w = copy_(c, p)\nz = add(c_w, x)\n"
 		                   "output z\noutput x\noutput p\n";
 		Stage hip = stage(text), cpu = stage(text);
 		must_plan(&hip, HIP);
@@ -350,8 +366,9 @@ TEST(products_go_to_a_blas_when_there_is_one)
 	static const char *const texts[] = {
 		"graph g\ninput a: f32[3, 5]\nparam w: f32[7, 5]\nparam b: f32[7]\ny = linear(a, w, b)\noutput y\n",
 		"graph g\ninput a: bf16[2, 3, 5]\ninput w: bf16[2, 5, 7]\ny = matmul(a, w)\noutput y\n",
-		"graph g\ninput a: f16[2, 5, 3]\ninput w: f16[5, 7]\nt = transpose(a) {axis0=1, axis1=2}\ny = matmul(t, w)\noutput y\n",
-		"graph g\ninput a: f32[4, 8]\ninput w: f32[6, 4]\nl, r = split(a) {sizes=[4, 4]}\nt = transpose(w) {axis0=0, axis1=1}\ny = matmul(r, t)\noutput y\n",
+		"graph g\ninput a: f16[2, 5, 3]\ninput w: f16[5, 7]\nt = transpose(a) {axis0=1, axis1=2}\n"
+		"y = matmul(t, w)\noutput y\n", "graph g\ninput a: f32[4, 8]\ninput w: f32[6, 4]\n"
+		"l, r = split(a) {sizes=[4, 4]}\nt = transpose(w) {axis0=0, axis1=1}\ny = matmul(r, t)\noutput y\n",
 	};
 	fresh(32);
 	void *blas = dlopen(FOLDER "libhipsim_rocblas.so", RTLD_NOW | RTLD_NODELETE);
@@ -403,7 +420,8 @@ static Stage odd_stage(const char *text)
 TEST(what_cannot_run_is_named_all_at_once)
 {
 	fresh(64);
-	Stage s = odd_stage("graph g\ninput x: f32[4, 6]\na = neg(x)\nb = sqrt(a)\nc = sin(b)\nd = cos(c)\ne = cos(d)\nf = square(d)\noutput e\noutput f\n");
+	Stage s = odd_stage("graph g\ninput x: f32[4, 6]\na = neg(x)\nb = sqrt(a)\nc = sin(b)\nd = cos(c)\ne = cos(d)\n"
+	                    "f = square(d)\noutput e\noutput f\n");
 	CHECK_INT(plan(&s, HIP), GRAFT_E_UNSUPPORTED);
 	CHECK_HAS(s.err.message, "sqrt (b): sqrt of '" ODD "' (odd 1) fails its self test (f32): element");
 	CHECK_HAS(s.err.message, "sin (c): sin of '" ODD "' (odd 1) is made for gfx942, not for sim64");
@@ -420,13 +438,15 @@ TEST(a_missing_pack_is_one_reason)
 	Stage s = stage(small);
 	must(&s, graft_kernels_add(s.ctx, FOLDER "packs/nothere.so", &s.err));
 	CHECK_INT(plan(&s, HIP), GRAFT_E_UNSUPPORTED);
-	CHECK_STR(s.err.message, "the graph cannot run here: mul (a), add (b and 1 more), silu (y), clone (r): '" FOLDER "packs/nothere.so': no such file; "
-	          "build or install the pack, or correct its path");
+	CHECK_STR(s.err.message,
+	          "the graph cannot run here: mul (a), add (b and 1 more), silu (y), clone (r): "
+	          "'" FOLDER "packs/nothere.so': no such file; build or install the pack, or correct its path");
 	done(&s);
 	nothing_left();
 }
 
-/* Rows at uneven distances are copied for a kernel that cannot walk them, by the pack's own kernel; refused where that cannot either. */
+/* Rows at uneven distances are copied for a kernel that cannot walk them, by the pack's own kernel; refused where that
+ * cannot either. */
 TEST(copies_are_the_packs_work)
 {
 	fresh(32);
@@ -446,7 +466,8 @@ TEST(copies_are_the_packs_work)
 TEST(a_kernel_that_fails_is_named)
 {
 	fresh(32);
-	Stage s = odd_stage("graph g\ninput x: f32[4, 10]\nl, r = split(x) {sizes=[4, 6]}\na = square(l)\nb = neg(x)\noutput a\noutput b\n");
+	Stage s = odd_stage("graph g\ninput x: f32[4, 10]\nl, r = split(x) {sizes=[4, 6]}\na = square(l)\nb = neg(x)\n"
+	                    "output a\noutput b\n");
 	must_plan(&s, HIP);
 	for (int run = 0; run < 2; run++) {
 		CHECK_INT(graft_plan_run(s.plan, &s.err), GRAFT_E_EXEC);
@@ -460,14 +481,17 @@ TEST(a_kernel_that_fails_is_named)
 TEST(a_kernel_that_cannot_be_captured_runs_directly)
 {
 	fresh(32);
-	Stage s = odd_stage("graph g\ninput x: f32[4, 6]\nl, r = split(x) {sizes=[4, 2]}\ny = reshape(l) {shape=[16]}\noutput y\n"), cpu;
-	cpu = stage("graph g\ninput x: f32[4, 6]\nl, r = split(x) {sizes=[4, 2]}\ny = reshape(l) {shape=[16]}\noutput y\n");
+	Stage s = odd_stage("graph g\ninput x: f32[4, 6]\nl, r = split(x) {sizes=[4, 2]}\ny = reshape(l) {shape=[16]}\n"
+	                    "output y\n"), cpu;
+	cpu = stage("graph g\ninput x: f32[4, 6]\nl, r = split(x) {sizes=[4, 2]}\ny = reshape(l) {shape=[16]}\n"
+	            "output y\n");
 	must_plan(&s, HIP);
 	must_plan(&cpu, "cpu");
 	must_run(&cpu);
 	for (int run = 0; run < 4; run++)
 		must_run(&s);
-	CHECK_HAS(graft_plan_note(s.plan, 0), "runs are launched node by node, they cannot be captured as a graph: y: this kernel waits");
+	CHECK_HAS(graft_plan_note(s.plan, 0),
+	          "runs are launched node by node, they cannot be captured as a graph: y: this kernel waits");
 	CHECK(!graft_plan_note(s.plan, 1));
 	done(&s);
 	done(&cpu);
@@ -503,7 +527,8 @@ TEST(devices_that_are_not_there)
 	static const struct { const char *device; graft_status status; const char *says; } cases[] = {
 		{ "gpu", GRAFT_E_USAGE, "there is no device 'gpu'; wanted auto, cpu, hip, or hip:PLUGIN" },
 		{ "hip:", GRAFT_E_USAGE, "there is no device 'hip:'" },
-				{ "hip:nothere.so", GRAFT_E_UNAVAILABLE, "'nothere.so' does not load: ./nothere.so: cannot open shared object file" },
+				{ "hip:nothere.so", GRAFT_E_UNAVAILABLE,
+				  "'nothere.so' does not load: ./nothere.so: cannot open shared object file" },
 		{ "hip:" ODD, GRAFT_E_UNAVAILABLE, "is no device plugin: it does not export graft_device_v1" },
 	};
 	fresh(32);
@@ -600,7 +625,8 @@ TEST(measuring_names_the_node_that_faults)
 /* ---- sweeps ------------------------------------------------------------------------------------------------ */
 
 /* One kernel of the odd pack, whose self test is short. */
-static const char brief[] = "graph g\ninput x: f32[3, 6]\nparam w: f32[3, 6]\nl, r = split(x) {sizes=[4, 2]}\na = neg(l)\nb = neg(w)\noutput a\noutput b\n";
+static const char brief[] = "graph g\ninput x: f32[3, 6]\nparam w: f32[3, 6]\nl, r = split(x) {sizes=[4, 2]}\n"
+	"a = neg(l)\nb = neg(w)\noutput a\noutput b\n";
 
 /* Everything that a plan does, from the loading of the plugin on. */
 static graft_status whole_job(Stage *s, bool profile)
@@ -613,10 +639,12 @@ static graft_status whole_job(Stage *s, bool profile)
 	return status;
 }
 
-/* An error names the call; that of a launch is the kernel's to tell. A plan that was made runs again, and as if nothing had been. */
+/* An error names the call; that of a launch is the kernel's to tell. A plan that was made runs again, and as if nothing
+ * had been. */
 static void check_fault(Stage *s, graft_status status, const char *call, const char *spec)
 {
-	if (status && strcmp(call, "hipLaunchKernel") && strcmp(call, "hipGetLastError") && !strstr(s->err.message, call))
+	if (status && strcmp(call, "hipLaunchKernel") && strcmp(call, "hipGetLastError") &&
+	    !strstr(s->err.message, call))
 		test_fail(__FILE__, __LINE__, "%s: the error does not name the call: %s", spec, s->err.message);
 	hipsim_fail(NULL);
 	if (s->plan && graft_plan_run(s->plan, &s->err))
@@ -706,7 +734,8 @@ TEST(every_allocation_fails_once)
 		graft_status status = whole_job(&s, true);
 		total = nth ? total : count;
 		if (nth && status != GRAFT_E_NOMEM)
-			test_fail(__FILE__, __LINE__, "allocation %ld of %ld: status %d: %s", nth, total, (int)status, s.err.message);
+			test_fail(__FILE__, __LINE__, "allocation %ld of %ld: status %d: %s", nth, total, (int)status,
+			          s.err.message);
 		if (!nth)
 			must(&s, status);
 		fail_at = 0;

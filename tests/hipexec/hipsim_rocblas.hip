@@ -1,11 +1,13 @@
-/* hipsim_rocblas.hip - rocBLAS's interface on hipsim, as far as the device plugin uses it: each product one kernel of one loop. */
+/* hipsim_rocblas.hip - rocBLAS's interface on hipsim, as far as the device plugin uses it: each product one kernel of
+ * one loop. */
 #include <hip/hip_runtime.h>
 #include <cstdlib>
 #include <cstring>
 
 struct Handle { hipStream_t stream; };
 
-/* Column-major c = alpha * op(a) * op(b) + beta * c. No padding: hipsim looks for pointers in all bytes of an argument. */
+/* Column-major c = alpha * op(a) * op(b) + beta * c. No padding: hipsim looks for pointers in all bytes of an
+ * argument. */
 struct Gemm {
 	int ta, tb, m, n, k, type;
 	float alpha, beta;
@@ -99,23 +101,28 @@ API rocblas_set_stream(void *handle, hipStream_t stream)
 	return 0;
 }
 
-API rocblas_gemm_strided_batched_ex(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, const void *a, int a_type, int lda,
-                                    int64_t stride_a, const void *b, int b_type, int ldb, int64_t stride_b, const void *beta,
-                                    const void *c, int c_type, int ldc, int64_t stride_c, void *d, int d_type, int ldd, int64_t stride_d,
-                                    int batch, int compute_type, int algo, int32_t solution, uint32_t flags);
-API rocblas_gemm_strided_batched_ex(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, const void *a, int a_type, int lda,
-                                    int64_t stride_a, const void *b, int b_type, int ldb, int64_t stride_b, const void *beta,
-                                    const void *c, int c_type, int ldc, int64_t stride_c, void *d, int d_type, int ldd, int64_t stride_d,
-                                    int batch, int compute_type, int algo, int32_t solution, uint32_t flags)
+API rocblas_gemm_strided_batched_ex(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, const void *a,
+                                    int a_type, int lda, int64_t stride_a, const void *b, int b_type, int ldb,
+                                    int64_t stride_b, const void *beta, const void *c, int c_type, int ldc,
+                                    int64_t stride_c, void *d, int d_type, int ldd, int64_t stride_d, int batch,
+                                    int compute_type, int algo, int32_t solution, uint32_t flags);
+API rocblas_gemm_strided_batched_ex(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, const void *a,
+                                    int a_type, int lda, int64_t stride_a, const void *b, int b_type, int ldb,
+                                    int64_t stride_b, const void *beta, const void *c, int c_type, int ldc,
+                                    int64_t stride_c, void *d, int d_type, int ldd, int64_t stride_d, int batch,
+                                    int compute_type, int algo, int32_t solution, uint32_t flags)
 {
-	bool same = a_type == b_type && b_type == c_type && c_type == d_type && c == d && ldc == ldd && stride_c == stride_d;
-	bool known = (a_type == F16 || a_type == F32 || a_type == BF16) && compute_type == F32 && !algo && !solution && !flags;
+	bool same = a_type == b_type && b_type == c_type && c_type == d_type && c == d && ldc == ldd &&
+		stride_c == stride_d;
+	bool known = (a_type == F16 || a_type == F32 || a_type == BF16) && compute_type == F32 && !algo &&
+		!solution && !flags;
 	bool fits = lda >= (ta == TRANSPOSED ? k : m) && ldb >= (tb == TRANSPOSED ? n : k) && ldc >= m;
 	if (!same || !known || !fits)
 		return 11;
-	Gemm g = { ta == TRANSPOSED, tb == TRANSPOSED, m, n, k, a_type, *static_cast<const float *>(alpha), *static_cast<const float *>(beta),
-	           a, b, d, lda, ldb, ldc, stride_a, stride_b, stride_c };
-	dim3 grid(static_cast<uint32_t>((static_cast<int64_t>(m) * n + THREADS - 1) / THREADS), static_cast<uint32_t>(batch));
+	Gemm g = { ta == TRANSPOSED, tb == TRANSPOSED, m, n, k, a_type, *static_cast<const float *>(alpha),
+	           *static_cast<const float *>(beta), a, b, d, lda, ldb, ldc, stride_a, stride_b, stride_c };
+	dim3 grid(static_cast<uint32_t>((static_cast<int64_t>(m) * n + THREADS - 1) / THREADS),
+	          static_cast<uint32_t>(batch));
 	hipLaunchKernelGGL(gemm, grid, dim3(THREADS), 0, static_cast<Handle *>(handle)->stream, g);
 	return hipGetLastError() == hipSuccess ? 0 : 6;
 }

@@ -1,4 +1,5 @@
-/* odd.hip - a pack of one thread's kernels: one that takes even rows only, one that is wrong, one that fails, one that cannot be captured. */
+/* odd.hip - a pack of one thread's kernels: one that takes even rows only, one that is wrong, one that fails, one that
+ * cannot be captured. */
 #include <graft/plugin.h>
 #include <hip/hip_runtime.h>
 #include <cstdio>
@@ -17,8 +18,9 @@ static int scaled(const graft_launch *l, float factor)
 	int64_t n = x->rank ? x->shape[x->rank - 1] : 1, rows = 1;
 	for (int32_t i = 0; i + 1 < x->rank; i++)
 		rows *= x->shape[i];
-	hipLaunchKernelGGL(scale, dim3(1), dim3(1), 0, static_cast<hipStream_t>(l->stream), static_cast<float *>(y->data),
-	                   static_cast<const float *>(x->data), rows, n, x->rank > 1 ? x->stride[x->rank - 2] : n, factor);
+	hipLaunchKernelGGL(scale, dim3(1), dim3(1), 0, static_cast<hipStream_t>(l->stream),
+	                   static_cast<float *>(y->data), static_cast<const float *>(x->data), rows, n,
+	                   x->rank > 1 ? x->stride[x->rank - 2] : n, factor);
 	return hipGetLastError() == hipSuccess ? 0 : GRAFT_E_EXEC;
 }
 
@@ -47,12 +49,17 @@ static int waits(const graft_launch *l)
 static const uint32_t rows_at_a_distance = GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST;
 
 static const graft_kernel kernels[] = {
-	{ "neg", "neg(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "sim32,sim64", 0, 0, 0, neg },
-	{ "clone", "clone(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "sim32,sim64", 0, 0, 0, clone },
-	{ "sqrt", "sqrt(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 0, 0, 0, wrong_sqrt },
+	{ "neg", "neg(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "sim32,sim64", 0, 0,
+	  0, neg },
+	{ "clone", "clone(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "sim32,sim64", 0, 0,
+	  0, clone },
+	{ "sqrt", "sqrt(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 0, 0, 0,
+	  wrong_sqrt },
 	{ "sin", "sin(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, 0, "gfx942", 0, 0, 0, wrong_sqrt },
-	{ "square", "square(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 4, 0, 0, fails },
-	{ "reshape", "reshape(x) -> (y) {shape: list of sizes}", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 4, 0, 0, waits },
+	{ "square", "square(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, rows_at_a_distance, "*", 4, 0, 0,
+	  fails },
+	{ "reshape", "reshape(x) -> (y) {shape: list of sizes}", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0,
+	  rows_at_a_distance, "*", 4, 0, 0, waits },
 };
 
 enum : uint32_t { N = sizeof kernels / sizeof *kernels };

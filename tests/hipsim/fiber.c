@@ -42,10 +42,12 @@ __asm__(".text\n"
 	".globl hipsim_switch\n"
 	".type hipsim_switch,@function\n"
 	"hipsim_switch:\n"
-	"	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
+	"	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n"
+	"	pushq %r15\n"
 	"	movq %rsp, (%rdi)\n"
 	"	movq %rsi, %rsp\n"
-	"	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbx\n	popq %rbp\n"
+	"	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbx\n"
+	"	popq %rbp\n"
 	"	ret\n"
 	".size hipsim_switch,.-hipsim_switch\n");
 
@@ -95,7 +97,8 @@ static void start(void)
 bool hipsim_fiber_init(hipsim_fiber *f)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *p = mmap(NULL, STACK_SIZE + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = mmap(NULL, STACK_SIZE + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	               0);
 	if (p == MAP_FAILED)
 		return false;
 	if (mprotect(p, page, PROT_NONE)) {

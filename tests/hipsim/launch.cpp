@@ -150,7 +150,8 @@ static std::string positions()
 	std::map<std::string, std::pair<unsigned, const Lane *>> places;
 	for (unsigned i = 0; i < grid.threads; i++) {
 		const Lane &l = grid.lanes[i];
-		std::string place = l.state == State::ended ? "ended" : l.state == State::at_barrier ? "at the barrier of " :
+		std::string place = l.state == State::ended ? "ended" : l.state == State::at_barrier ?
+			"at the barrier of " :
 		                    l.op >= HIPSIM_BALLOT ? "at the vote of " : "at the shuffle of ";
 		if (l.state == State::at_warp_op && l.width != warpSize)
 			place = "at the shuffle of width " + std::to_string(l.width) + " of ";
@@ -162,7 +163,8 @@ static std::string positions()
 	std::string text;
 	for (const auto &p : places) {
 		const uint3 &t = p.second.second->place.thread;
-		text += (text.empty() ? "" : "; ") + std::to_string(p.second.first) + " threads " + p.first + ", from (" +
+		text += (text.empty() ? "" : "; ") + std::to_string(p.second.first) + " threads " + p.first +
+			", from (" +
 		        std::to_string(t.x) + "," + std::to_string(t.y) + "," + std::to_string(t.z) + ")";
 	}
 	return text;
@@ -289,14 +291,16 @@ static hipError_t check_arguments(const Launch &l)
 		if (l.params[i].pointer) {
 			memcpy(&p, l.values[i].data(), sizeof p);
 			if (!is_kernel_pointer(p))
-				return report(hipErrorIllegalAddress, "kernel %s, argument %zu: %p is no live device memory: %s",
+				return report(hipErrorIllegalAddress,
+				              "kernel %s, argument %zu: %p is no live device memory: %s",
 				              l.name.c_str(), i, p, describe(p).c_str());
 		}
 #if HIPSIM_ASAN
 		for (size_t at = 0; !l.params[i].pointer && at + sizeof p <= l.values[i].size(); at += sizeof p) {
 			memcpy(&p, l.values[i].data() + at, sizeof p);
 			if (!is_kernel_pointer(p) && host_variable(p))
-				return report(hipErrorIllegalAddress, "kernel %s, argument %zu, byte %zu: %p is host memory (%s)",
+				return report(hipErrorIllegalAddress,
+				              "kernel %s, argument %zu, byte %zu: %p is host memory (%s)",
 				              l.name.c_str(), i, at, p, host_variable(p));
 		}
 #endif
@@ -568,7 +572,8 @@ HIP_CALL(hipLaunchKernel, PLAIN,
 hipError_t hipsim_launch(const hipsim_kernel *k, dim3 blocks, dim3 threads, void **args, size_t shared,
                          hipStream_t stream)
 {
-	return api(call_hipLaunchKernel, PLAIN, [&] { return queue_launch(*k, blocks, threads, args, shared, stream); });
+	return api(call_hipLaunchKernel, PLAIN,
+	           [&] { return queue_launch(*k, blocks, threads, args, shared, stream); });
 }
 
 HIP_CALL(hipOccupancyMaxActiveBlocksPerMultiprocessor, PLAIN,

@@ -99,7 +99,8 @@ static void explain_asan_reports()
 	__asan_set_error_report_callback([](const char *) {
 		void *p = __asan_get_report_address();
 		if (find(p) || in_kernel())
-			fprintf(stderr, "hipsim: that was %s; the address is %s\n", where().c_str(), describe(p).c_str());
+			fprintf(stderr, "hipsim: that was %s; the address is %s\n", where().c_str(),
+			        describe(p).c_str());
 	});
 #endif
 }
@@ -174,8 +175,8 @@ hipError_t block_delete(void *p, Kind kind)
 		return hipSuccess;
 	Block *b = find(p);
 	if (!b || !b->live || b->kind != kind || b->data != p)
-		return report(hipErrorInvalidValue, "free of %p, not the begin of a live %s block: %s", p, kind_name(kind),
-		              describe(p).c_str());
+		return report(hipErrorInvalidValue, "free of %p, not the begin of a live %s block: %s", p,
+		              kind_name(kind), describe(p).c_str());
 	bool intact = check_block(*b);
 	quarantine(*b);
 	return intact ? hipSuccess : (sim().sticky = hipErrorIllegalAddress);
@@ -210,7 +211,8 @@ hipError_t check_host(const char *what, const void *p, size_t n)
 	if (!p)
 		return report(hipErrorInvalidValue, "%s: null host pointer", what);
 	if (b && (b->kind == Kind::device || !b->live))
-		return report(hipErrorInvalidMemcpyDirection, "%s: host memory wanted, found %s", what, describe(p).c_str());
+		return report(hipErrorInvalidMemcpyDirection, "%s: host memory wanted, found %s", what,
+		              describe(p).c_str());
 	return b ? check_device(what, p, n) : hipSuccess;
 }
 
@@ -304,8 +306,8 @@ static hipError_t check_copy(const Copy &c)
 		err = (to_device ? check_device : check_host)(c.call, c.dst, c.size);
 	const char *d = static_cast<const char *>(c.dst), *s = static_cast<const char *>(c.src);
 	if (!err && d < s + c.size && s < d + c.size)
-		return report(hipErrorInvalidValue, "%s: source and destination overlap (%p and %p, %zu bytes)", c.call, c.dst,
-		              c.src, c.size);
+		return report(hipErrorInvalidValue, "%s: source and destination overlap (%p and %p, %zu bytes)",
+		              c.call, c.dst, c.src, c.size);
 	return err;
 }
 

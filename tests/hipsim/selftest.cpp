@@ -48,8 +48,9 @@ static void failed(int line, const std::string &what)
 #define CHECK(x) do { if (!(x)) failed(__LINE__, #x); } while (0)
 #define IS(x, wanted) do { auto got_ = (x); if (got_ != (wanted)) \
 	failed(__LINE__, std::string(#x " is ") + std::to_string(got_) + ", not " #wanted); } while (0)
-#define HIP(call, wanted) do { hipError_t e_ = (call); if (e_ != (wanted)) \
-	failed(__LINE__, std::string(#call " gives ") + hipGetErrorName(e_) + ", not " #wanted ": " + hipsim_message()); \
+#define HIP(call, wanted) do { hipError_t e_ = (call); if (e_ != (wanted))                            \
+	failed(__LINE__, std::string(#call " gives ") + hipGetErrorName(e_) + ", not " #wanted ": " + \
+	       hipsim_message());                                                                     \
 	} while (0)
 #define OK(call) HIP(call, hipSuccess)
 #define SAYS(text) do { if (!strstr(hipsim_message(), text)) \
@@ -363,7 +364,8 @@ TEST(launch_by_address)
 TEST(bad_configurations)
 {
 	const struct { dim3 grid, block; size_t shared; } bad[] = {
-		{{0, 1, 1}, {1, 1, 1}, 0}, {{1, 0, 1}, {1, 1, 1}, 0}, {{1, 1, 1}, {0, 1, 1}, 0}, {{1, 1, 1}, {1025, 1, 1}, 0},
+		{{0, 1, 1}, {1, 1, 1}, 0}, {{1, 0, 1}, {1, 1, 1}, 0}, {{1, 1, 1}, {0, 1, 1}, 0},
+		{{1, 1, 1}, {1025, 1, 1}, 0},
 		{{1, 1, 1}, {32, 33, 1}, 0}, {{1, 1, 1}, {1, 1, 65}, 0}, {{1, 65536, 1}, {1, 1, 1}, 0},
 		{{0x7fffffff, 1, 1}, {4, 1, 1}, 0}, {{1, 1, 1}, {1, 1, 1}, (64 << 10) + 1},
 	};

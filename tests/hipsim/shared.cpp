@@ -76,8 +76,8 @@ static hipError_t find_static(const Launch &l)
 	if (it == shared.known.end()) {
 		Spans found;
 		if (!find_variables(file, map->l_addr, found))
-			return report(hipErrorInvalidImage, "kernel %s: %s has no symbol table; do not strip it", l.name.c_str(),
-			              file.c_str());
+			return report(hipErrorInvalidImage, "kernel %s: %s has no symbol table; do not strip it",
+			              l.name.c_str(), file.c_str());
 		it = shared.known.insert({{map->l_addr, file}, found}).first;
 	}
 	shared.variables = &it->second;
@@ -97,7 +97,8 @@ void *dynamic_shared(const Launch &l)
 hipError_t open_shared(const Launch &l)
 {
 	if (!shared.end) {
-		void *p = mmap(nullptr, SHARED_MAX + 2 * PAD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *p = mmap(nullptr, SHARED_MAX + 2 * PAD, PROT_READ | PROT_WRITE,
+		               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)
 			return hipErrorOutOfMemory;
 		shared.end = static_cast<unsigned char *>(p) + PAD + SHARED_MAX;

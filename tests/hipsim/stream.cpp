@@ -202,7 +202,8 @@ bool capture_forbids()
 	for (hipStream_t s : live.streams) {
 		if (!s->capture || s->capture->mode == hipStreamCaptureModeRelaxed)
 			continue;
-		if (s->capture->mode == hipStreamCaptureModeThreadLocal && s->capture->owner != std::this_thread::get_id())
+		if (s->capture->mode == hipStreamCaptureModeThreadLocal &&
+		    s->capture->owner != std::this_thread::get_id())
 			continue;
 		s->capture->spoilt = true;
 		return true;
@@ -238,7 +239,8 @@ hipError_t enqueue(hipStream_t stream, hipGraphNodeType type, Body work)
 		return add_node(s, type, std::move(work));
 	CaptureRef c = s == &live.null ? blocking_capture() : nullptr;
 	if (c)
-		return spoil(c, hipErrorStreamCaptureImplicit, "the null stream was used while a blocking stream captures");
+		return spoil(c, hipErrorStreamCaptureImplicit,
+		             "the null stream was used while a blocking stream captures");
 	push(s, std::move(work));
 	return hipSuccess;
 }
@@ -282,7 +284,8 @@ static hipError_t end_capture(hipStream_t s, hipGraph_t *graph)
 	if (was_spoilt)
 		return hipErrorStreamCaptureInvalidated;
 	if (!joined)
-		return report(hipErrorStreamCaptureUnjoined, "end of capture: work of another stream was not waited for");
+		return report(hipErrorStreamCaptureUnjoined,
+		              "end of capture: work of another stream was not waited for");
 	live.graphs.insert(*graph = new ihipGraph{c->nodes});
 	return hipSuccess;
 }

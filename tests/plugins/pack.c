@@ -1,6 +1,7 @@
 /* pack.c - the kernel packs that the probe is tested against: a good one, and one for each way to be bad.
  *
- * Compiled once for each, with PACK_<name> defined (Makefile.inc). What a pack changes stands in one place, under its name.
+ * Compiled once for each, with PACK_<name> defined (Makefile.inc). What a pack changes stands in one place, under its
+ * name.
  */
 #include <graft/plugin.h>
 #include <math.h>
@@ -16,7 +17,8 @@
 #define NAME "test"
 #define VERSION "1.0"
 #define KERNEL "fused_mla_dual_rms_norm"
-#define SIGNATURE "fused_mla_dual_rms_norm(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: late|early}"
+#define SIGNATURE \
+	"fused_mla_dual_rms_norm(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: late|early}"
 #define ROUNDS (GRAFT_ROUND_LATE | GRAFT_ROUND_EARLY)
 #define FLAGS (GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST)
 #define ARCHS "cpu,gfx942"
@@ -206,9 +208,10 @@ __attribute__((unused)) static int launch_refuse(const graft_launch *l)
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
 __attribute__((unused)) static const graft_kernel rows[] = {
-	{ KERNEL, SIGNATURE, 3, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16), ROUNDS, FLAGS, ARCHS,
-	  MAX_LAST, MAX_ROWS, MAX_ROW_STRIDE, LAUNCH },
-	{ "group_norm", "group_norm(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, 0, "*", 0, 0, 0, launch_refuse },
+	{ KERNEL, SIGNATURE, 3, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16), ROUNDS,
+	  FLAGS, ARCHS, MAX_LAST, MAX_ROWS, MAX_ROW_STRIDE, LAUNCH },
+	{ "group_norm", "group_norm(x) -> (y)", 1, GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32), 0, 0, "*", 0, 0, 0,
+	  launch_refuse },
 };
 
 __attribute__((unused)) static const graft_pack table = {

@@ -43,31 +43,46 @@ static const char *text(Graph *g, Dim d) { return dim_string(&graph_job(g)->scra
 
 static const char *const normal[][2] = {
 	/* sums and products */
-	{ "0", "0" }, { "-0", "0" }, { "7", "7" }, { "T", "T" }, { "T + 0", "T" }, { "1*T", "T" }, { "T*0", "0" }, { "T - T", "0" },
-	{ "1 + T", "T + 1" }, { "S + T", "T + S" }, { "S*T", "T*S" }, { "-T", "-T" }, { "5 - T", "-T + 5" }, { "T*2", "2*T" },
+	{ "0", "0" }, { "-0", "0" }, { "7", "7" }, { "T", "T" }, { "T + 0", "T" }, { "1*T", "T" }, { "T*0", "0" },
+	{ "T - T", "0" },
+	{ "1 + T", "T + 1" }, { "S + T", "T + S" }, { "S*T", "T*S" }, { "-T", "-T" }, { "5 - T", "-T + 5" },
+	{ "T*2", "2*T" },
 	{ "(T + 1)*(T - 1)", "T*T - 1" }, { "(T + S)*(T + S)", "T*T + 2*T*S + S*S" }, { "2*(T + S) - 2*S", "2*T" },
-	{ "T*T*S + S*S*T + T", "T*T*S + T*S*S + T" }, { "- - T", "T" }, { "T*-2", "-2*T" }, { "((T))", "T" }, { " T  +1 ", "T + 1" },
+	{ "T*T*S + S*S*T + T", "T*T*S + T*S*S + T" }, { "- - T", "T" }, { "T*-2", "-2*T" }, { "((T))", "T" },
+	{ " T  +1 ", "T + 1" },
 	{ "T - (S - 1)", "T - S + 1" }, { "-(T - 1)*2", "-2*T + 2" },
 	{ "9223372036854775807", "9223372036854775807" }, { "-9223372036854775808", "-9223372036854775808" },
-	{ "-9223372036854775808*T", "-9223372036854775808*T" }, { "T - 9223372036854775808*S", "T - 9223372036854775808*S" },
+	{ "-9223372036854775808*T", "-9223372036854775808*T" },
+	{ "T - 9223372036854775808*S", "T - 9223372036854775808*S" },
 	/* floordiv */
-	{ "floordiv(7, 2)", "3" }, { "floordiv(-7, 2)", "-4" }, { "floordiv(7, -2)", "-4" }, { "floordiv(-7, -2)", "3" },
+	{ "floordiv(7, 2)", "3" }, { "floordiv(-7, 2)", "-4" }, { "floordiv(7, -2)", "-4" },
+	{ "floordiv(-7, -2)", "3" },
 	{ "floordiv(4*T, 2)", "2*T" }, { "floordiv(4*T + 2*S + 7, 4)", "T + floordiv(S + 1, 2) + 1" },
-	{ "floordiv(T, 2)", "floordiv(T, 2)" }, { "floordiv(T, 1)", "T" }, { "floordiv(T, -1)", "-T" }, { "floordiv(T*S, S)", "T" },
+	{ "floordiv(T, 2)", "floordiv(T, 2)" }, { "floordiv(T, 1)", "T" }, { "floordiv(T, -1)", "-T" },
+	{ "floordiv(T*S, S)", "T" },
 	{ "floordiv(T*T - 1, T + 1)", "T - 1" }, { "floordiv(floordiv(T, 2), 3)", "floordiv(T, 6)" },
-	{ "floordiv(floordiv(T, 2) + 1, 2)", "floordiv(T + 2, 4)" }, { "floordiv(T, 65)", "0" }, { "floordiv(-T, 64)", "-1" },
-	{ "floordiv(T, -2)", "floordiv(-T, 2)" }, { "floordiv(T + 63, 64)", "1" }, { "floordiv(T + 62, 64)", "floordiv(T + 62, 64)" }, { "floordiv(0, S)", "0" },
+	{ "floordiv(floordiv(T, 2) + 1, 2)", "floordiv(T + 2, 4)" }, { "floordiv(T, 65)", "0" },
+	{ "floordiv(-T, 64)", "-1" },
+	{ "floordiv(T, -2)", "floordiv(-T, 2)" }, { "floordiv(T + 63, 64)", "1" },
+	{ "floordiv(T + 62, 64)", "floordiv(T + 62, 64)" }, { "floordiv(0, S)", "0" },
 	{ "floordiv(7, T)", "floordiv(7, T)" }, { "floordiv(6*B + 3, 9)", "floordiv(2*B + 1, 3)" },
 	/* mod */
-	{ "mod(7, 4)", "3" }, { "mod(-7, 4)", "1" }, { "mod(7, -4)", "-1" }, { "mod(T, 1)", "0" }, { "mod(4*T, 2)", "0" }, { "mod(T, 65)", "T" },
-	{ "mod(T, 64)", "mod(T, 64)" }, { "mod(5*T + 9, 4)", "mod(T + 1, 4)" }, { "mod(6*S + 3, 4)", "2*mod(S + 1, 2) + 1" },
-	{ "mod(-T, 2)", "mod(T, 2)" }, { "mod(T, -2)", "-mod(T, 2)" }, { "mod(T*S, S)", "0" }, { "mod(S, T + 16)", "S" },
+	{ "mod(7, 4)", "3" }, { "mod(-7, 4)", "1" }, { "mod(7, -4)", "-1" }, { "mod(T, 1)", "0" },
+	{ "mod(4*T, 2)", "0" }, { "mod(T, 65)", "T" },
+	{ "mod(T, 64)", "mod(T, 64)" }, { "mod(5*T + 9, 4)", "mod(T + 1, 4)" },
+	{ "mod(6*S + 3, 4)", "2*mod(S + 1, 2) + 1" },
+	{ "mod(-T, 2)", "mod(T, 2)" }, { "mod(T, -2)", "-mod(T, 2)" }, { "mod(T*S, S)", "0" },
+	{ "mod(S, T + 16)", "S" },
 	{ "mod(S, T)", "mod(S, T)" }, { "mod(16 - S, 17)", "-S + 16" }, { "mod(S, -U)", "mod(S, -U)" },
 	/* max and min */
-	{ "max(T, 1)", "T" }, { "max(0, T)", "T" }, { "max(T, 64)", "64" }, { "min(T, 5)", "min(5, T)" }, { "max(S, T)", "max(T, S)" },
-	{ "min(T, T + 1)", "T" }, { "min(min(T, 5), T)", "min(5, T)" }, { "max(min(T, 5), T)", "T" }, { "min(min(T, 5), 7)", "min(5, T)" },
-	{ "max(0, min(T, 5) - min(T, 2))", "-min(2, T) + min(5, T)" }, { "max(2*floordiv(T, 2), T)", "T" }, { "max(mod(T, 8), T)", "T" },
-	{ "min(T - mod(T, 8), T)", "T - mod(T, 8)" }, { "max(T, B)", "max(T, B)" }, { "min(B, 9223372036854775807)", "B" },
+	{ "max(T, 1)", "T" }, { "max(0, T)", "T" }, { "max(T, 64)", "64" }, { "min(T, 5)", "min(5, T)" },
+	{ "max(S, T)", "max(T, S)" },
+	{ "min(T, T + 1)", "T" }, { "min(min(T, 5), T)", "min(5, T)" }, { "max(min(T, 5), T)", "T" },
+	{ "min(min(T, 5), 7)", "min(5, T)" },
+	{ "max(0, min(T, 5) - min(T, 2))", "-min(2, T) + min(5, T)" }, { "max(2*floordiv(T, 2), T)", "T" },
+	{ "max(mod(T, 8), T)", "T" },
+	{ "min(T - mod(T, 8), T)", "T - mod(T, 8)" }, { "max(T, B)", "max(T, B)" },
+	{ "min(B, 9223372036854775807)", "B" },
 	{ "max(max(T, S), max(S, T))", "max(T, S)" },
 };
 
@@ -112,9 +127,12 @@ TEST(dim_errors)
 	check_error("007", GRAFT_E_SYNTAX, "007: a number may not start with 0");
 	check_error("9223372036854775808", GRAFT_E_SYNTAX, "9223372036854775808 is outside the 64-bit integers");
 	check_error("-9223372036854775809", GRAFT_E_SYNTAX, "-9223372036854775809 is outside the 64-bit integers");
-	check_error("9223372036854775807 + 1", GRAFT_E_GRAPH, "a size leaves the 64-bit integers: (9223372036854775807) + (1)");
-	check_error("T*9223372036854775807 + T", GRAFT_E_GRAPH, "a size leaves the 64-bit integers: (9223372036854775807*T) + (T)");
-	check_error("3037000500*3037000500", GRAFT_E_GRAPH, "a size leaves the 64-bit integers: (3037000500) * (3037000500)");
+	check_error("9223372036854775807 + 1", GRAFT_E_GRAPH,
+	            "a size leaves the 64-bit integers: (9223372036854775807) + (1)");
+	check_error("T*9223372036854775807 + T", GRAFT_E_GRAPH,
+	            "a size leaves the 64-bit integers: (9223372036854775807*T) + (T)");
+	check_error("3037000500*3037000500", GRAFT_E_GRAPH,
+	            "a size leaves the 64-bit integers: (3037000500) * (3037000500)");
 	check_error("floordiv(-9223372036854775808, -1)", GRAFT_E_GRAPH,
 	            "a size leaves the 64-bit integers: (0) - (-9223372036854775808)");
 	check_error("floordiv(T, 0)", GRAFT_E_GRAPH, "floordiv(T, 0) divides by zero");
@@ -220,7 +238,9 @@ static const Pair pairs[] = {
 	{ "F", "4", YES, YES }, { "F", "5", NO, YES }, { "F*T", "4*T", UNKNOWN, UNKNOWN }, { "T + 20", "S", NO, NO },
 	{ "B", "9223372036854775807", UNKNOWN, YES }, { "B*B", "B", UNKNOWN, UNKNOWN }, { "0", "B*B", UNKNOWN, YES },
 	{ "max(T, S)", "T", UNKNOWN, UNKNOWN }, { "T", "max(T, S)", UNKNOWN, YES }, { "min(T, S) - 1", "T", NO, YES },
-	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "floordiv(T, 2)", "T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "3*floordiv(T, 2)", "2*T", UNKNOWN, YES }, { "2*floordiv(T, 2)", "T + 1", NO, YES },
+	{ "min(S, 3) + 1", "min(S, 3)", NO, NO }, { "floordiv(T, 2)", "T", UNKNOWN, YES },
+	{ "2*floordiv(T, 2)", "T", UNKNOWN, YES }, { "3*floordiv(T, 2)", "2*T", UNKNOWN, YES },
+	{ "2*floordiv(T, 2)", "T + 1", NO, YES },
 	{ "mod(T, 2)", "1", UNKNOWN, YES }, { "mod(T, 2)", "2", NO, YES }, { "max(S, 2)", "1", NO, NO },
 	{ "max(T, S)", "T + S", UNKNOWN, YES }, { "9223372036854775807*U", "-9223372036854775807*U", UNKNOWN, UNKNOWN },
 };
@@ -241,13 +261,18 @@ TEST(dim_comparison) { with_graph(check_pairs, NULL); }
 
 /* The ends of int64 stand for no bound, and arithmetic leaves them so. */
 static const struct { const char *dim; int64_t min, max; } ranges[] = {
-	{ "7", 7, 7 }, { "T", 1, 64 }, { "2*T - 1", 1, 127 }, { "-T", -64, -1 }, { "T*S", 0, 1024 }, { "U*U", -12, 16 }, { "T - U", -3, 67 },
-	{ "B", 0, INT64_MAX }, { "B - 5", -5, INT64_MAX }, { "-B", INT64_MIN, 0 }, { "5 - B", INT64_MIN, 5 }, { "B*U", INT64_MIN, INT64_MAX },
-	{ "4611686018427387904*T", 4611686018427387904, INT64_MAX }, { "-4611686018427387904*T*F", INT64_MIN, INT64_MIN },
-	{ "floordiv(B, 2)", 0, INT64_MAX }, { "floordiv(-B, 2)", INT64_MIN, 0 }, { "floordiv(7, B)", 0, 7 }, { "floordiv(-7, T)", -7, -1 },
+	{ "7", 7, 7 }, { "T", 1, 64 }, { "2*T - 1", 1, 127 }, { "-T", -64, -1 }, { "T*S", 0, 1024 }, { "U*U", -12, 16 },
+	{ "T - U", -3, 67 },
+	{ "B", 0, INT64_MAX }, { "B - 5", -5, INT64_MAX }, { "-B", INT64_MIN, 0 }, { "5 - B", INT64_MIN, 5 },
+	{ "B*U", INT64_MIN, INT64_MAX },
+	{ "4611686018427387904*T", 4611686018427387904, INT64_MAX },
+	{ "-4611686018427387904*T*F", INT64_MIN, INT64_MIN },
+	{ "floordiv(B, 2)", 0, INT64_MAX }, { "floordiv(-B, 2)", INT64_MIN, 0 }, { "floordiv(7, B)", 0, 7 },
+	{ "floordiv(-7, T)", -7, -1 },
 	{ "floordiv(T, U)", -64, 64 }, { "floordiv(B, U)", INT64_MIN, INT64_MAX }, { "floordiv(T, S)", 0, 64 },
 	{ "floordiv(4611686018427387904*T*F, 3)", INT64_MIN, INT64_MAX },
-	{ "mod(T, S)", 0, 15 }, { "mod(B, T)", 0, 63 }, { "mod(U, B)", 0, INT64_MAX }, { "mod(T, U)", -2, 3 }, { "mod(S, T + 5)", 0, 16 },
+	{ "mod(T, S)", 0, 15 }, { "mod(B, T)", 0, 63 }, { "mod(U, B)", 0, INT64_MAX }, { "mod(T, U)", -2, 3 },
+	{ "mod(S, T + 5)", 0, 16 },
 	{ "max(T, S)", 1, 64 }, { "min(T, S)", 0, 16 }, { "max(U, B)", 0, INT64_MAX }, { "min(U, B)", -3, 4 },
 };
 
@@ -257,7 +282,8 @@ static void check_ranges(Graph *g)
 		int64_t min, max;
 		dim_range(g, read(g, ranges[i].dim), &min, &max);
 		if (min != ranges[i].min || max != ranges[i].max)
-			test_fail(__FILE__, __LINE__, "%s is in [%lld, %lld]", ranges[i].dim, (long long)min, (long long)max);
+			test_fail(__FILE__, __LINE__, "%s is in [%lld, %lld]", ranges[i].dim, (long long)min,
+			          (long long)max);
 	}
 }
 
@@ -420,12 +446,12 @@ static void check_at(Graph *g, const Tree *t, const Tree *u, const int64_t *at)
 	dim_range(g, t->dim, &min, &max);
 	CHECK(min <= v && v <= max);
 	if (!dim_eval(t->dim, at, &x) || x != v)
-		test_fail(__FILE__, __LINE__, "%s is not %lld at T=%lld S=%lld U=%lld", text(g, t->dim), (long long)v, (long long)at[T],
-		          (long long)at[S], (long long)at[U]);
+		test_fail(__FILE__, __LINE__, "%s is not %lld at T=%lld S=%lld U=%lld", text(g, t->dim), (long long)v,
+		          (long long)at[T], (long long)at[S], (long long)at[U]);
 	Tri eq = dim_eq(g, t->dim, u->dim), le = dim_le(g, t->dim, u->dim);
 	if ((eq == YES && v != w) || (eq == NO && v == w) || (le == YES && v > w) || (le == NO && v <= w))
-		test_fail(__FILE__, __LINE__, "%s and %s compare wrongly at T=%lld S=%lld U=%lld", text(g, t->dim), text(g, u->dim),
-		          (long long)at[T], (long long)at[S], (long long)at[U]);
+		test_fail(__FILE__, __LINE__, "%s and %s compare wrongly at T=%lld S=%lld U=%lld", text(g, t->dim),
+		          text(g, u->dim), (long long)at[T], (long long)at[S], (long long)at[U]);
 }
 
 static void check_random(Graph *g)
@@ -434,7 +460,8 @@ static void check_random(Graph *g)
 		int64_t at[N_SYMBOLS] = { 0 };
 		Tree *t = tree(g, 4), *u = random_below(2) ? tree(g, 2) : t->a ? t->a : t;
 		if (!dim_same(read(g, text(g, t->dim)), t->dim))
-			test_fail(__FILE__, __LINE__, "%s reads back as %s", text(g, t->dim), text(g, read(g, text(g, t->dim))));
+			test_fail(__FILE__, __LINE__, "%s reads back as %s", text(g, t->dim),
+			          text(g, read(g, text(g, t->dim))));
 		for (at[T] = 1; at[T] <= 64; at[T] += 7)
 			for (at[S] = 0; at[S] <= 16; at[S] += 4)
 				for (at[U] = -3; at[U] <= 4; at[U]++)

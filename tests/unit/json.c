@@ -33,7 +33,8 @@ static void parse_body(Job *job, void *arg)
 		p->look(root, p->arg);
 }
 
-/* "" when it is right, else the printed error. The text stands in memory of just its size, so that a byte too far is seen. */
+/* "" when it is right, else the printed error. The text stands in memory of just its size, so that a byte too far is
+ * seen. */
 static const char *look_at(const char *text, size_t size, void (*look)(Json, void *), void *arg)
 {
 	static char printed[2048];
@@ -57,7 +58,8 @@ TEST(json_takes_what_rfc_8259_allows)
 {
 	static const char *const good[] = {
 		"{}", "[]", " \t\r\n[ ] ", "0", "-0", "-0.0e-0", "1E+2", "123.456e-7", "true", "false", "null", "\"\"",
-		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\uD83D\\uDE00\"", "\"\x7f\"", "\"\xc2\x80 \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf\"",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0001\\uD83D\\uDE00\"", "\"\x7f\"",
+		"\"\xc2\x80 \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf\"",
 		"{\"a\": [1, {\"a\": 2}], \"b\": {\"a\": 3}, \"\": null}", "1.7976931348623157e308", "1e-400",
 		"123456789012345678901234567890123456789012345678901234567890123",
 	};
@@ -83,11 +85,15 @@ TEST(json_refuses_with_a_place)
 		{ "[-1e999]", "t:1:2: $[0]: -1e999 is beyond what a float can hold" },
 		{ "1234567890123456789012345678901234567890123456789012345678901234",
 		  "t:1:1: $: a number of 64 characters; at most 63 are read" },
-		{ "[NaN]", "t:1:2: $[0]: NaN and Infinity are not JSON; write the strings \"nan\", \"inf\" or \"-inf\"" },
-		{ "[Infinity]", "t:1:2: $[0]: NaN and Infinity are not JSON; write the strings \"nan\", \"inf\" or \"-inf\"" },
+		{ "[NaN]", "t:1:2: $[0]: NaN and Infinity are not JSON; write the strings \"nan\", \"inf\" or "
+		  "\"-inf\"" },
+		{ "[Infinity]", "t:1:2: $[0]: NaN and Infinity are not JSON; write the strings \"nan\", \"inf\" or "
+		  "\"-inf\"" },
 		{ "[-Infinity]", "t:1:3: $[0]: wanted a digit, found 'I'" },
-		{ "[nul]", "t:1:2: $[0]: wanted a value (strings stand in double quotes; the words are true, false and null), found 'n'" },
-		{ "truer", "t:1:1: $: wanted a value (strings stand in double quotes; the words are true, false and null), found 't'" },
+		{ "[nul]", "t:1:2: $[0]: wanted a value (strings stand in double quotes; the words are true, false and "
+		  "null), found 'n'" },
+		{ "truer", "t:1:1: $: wanted a value (strings stand in double quotes; the words are true, false and "
+		  "null), found 't'" },
 		{ "['a']", "t:1:2: $[0]: wanted a value, found '''" },
 		{ "[1,]", "t:1:4: $[1]: wanted a value, found ']': the comma before it is one too many" },
 		{ "{\"a\": 1,}", "t:1:9: $: wanted a key in double quotes, found '}'" },
@@ -117,16 +123,20 @@ TEST(json_refuses_with_a_place)
 		{ "[\"\xf4\x90\x80\x80\"]", "t:1:3: $[0]: the bytes from 0xf4 on are not UTF-8" },
 		{ "[\"\xf5\x80\x80\x80\"]", "t:1:3: $[0]: the byte 0xf5 is not UTF-8" },
 		{ "[\"\xe2\x82\"]", "t:1:3: $[0]: the bytes from 0xe2 on are not UTF-8" },
-		{ "{\"a\": 1, \"b\": {\"c\": 1,\n\"c\": 2}}", "t:2:1: $.b: the key 'c' stands here for the second time in one object" },
-		{ "{\"a\": 1, \"\\u0061\": 2}", "t:1:10: $: the key 'a' stands here for the second time in one object" },
+		{ "{\"a\": 1, \"b\": {\"c\": 1,\n\"c\": 2}}",
+		  "t:2:1: $.b: the key 'c' stands here for the second time in one object" },
+		{ "{\"a\": 1, \"\\u0061\": 2}",
+		  "t:1:10: $: the key 'a' stands here for the second time in one object" },
 		{ "{\"x y\": [0, {\"\\\"\": tru}]}",
-		  "t:1:20: $[\"x y\"][1][\"\\\"\"]: wanted a value (strings stand in double quotes; the words are true, false and null), found 't'" },
+		  "t:1:20: $[\"x y\"][1][\"\\\"\"]: wanted a value (strings stand in double quotes; the words are "
+		  "true, false and null), found 't'" },
 		{ "[\x01]", "t:1:2: $[0]: wanted a value, found the byte 0x01" },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		CHECK_STR(check_text(bad[i].text), bad[i].error);
 	CHECK_STR(look_at("[0,\0 1]", 7, NULL, NULL), "t:1:4: $[1]: wanted a value, found the byte 0x00");
-	CHECK_STR(look_at("[\"a\0\"]", 6, NULL, NULL), "t:1:4: $[0]: the control character 0x00 in a string; write \\u0000");
+	CHECK_STR(look_at("[\"a\0\"]", 6, NULL, NULL),
+	          "t:1:4: $[0]: the control character 0x00 in a string; write \\u0000");
 }
 
 TEST(json_depth_ends_at_128)
@@ -174,13 +184,17 @@ static void look_ints(Json root, void *arg)
 
 TEST(json_integers_are_exact)
 {
-	static const int64_t want[] = { INT64_MAX, INT64_MIN, 9007199254740993, -9007199254740993, 0, 0, INT64_MAX - 1 };
-	static const char text[] = "[9223372036854775807, -9223372036854775808, 9007199254740993, -9007199254740993, 0, -0, 9223372036854775806]";
+	static const int64_t want[] = { INT64_MAX, INT64_MIN, 9007199254740993, -9007199254740993, 0, 0,
+	                                INT64_MAX - 1 };
+	static const char text[] = "[9223372036854775807, -9223372036854775808, 9007199254740993, -9007199254740993, "
+		"0, -0, 9223372036854775806]";
 	int64_t got[7];
 	CHECK_STR(look_at(text, strlen(text), look_ints, got), "");
 	CHECK(memcmp(got, want, sizeof want) == 0);
-	CHECK_STR(look_at("[9223372036854775808]", 21, look_ints, got), "t:1:2: $[0]: 9223372036854775808 is beyond 64 bits");
-	CHECK_STR(look_at("[-9223372036854775809]", 22, look_ints, got), "t:1:2: $[0]: -9223372036854775809 is beyond 64 bits");
+	CHECK_STR(look_at("[9223372036854775808]", 21, look_ints, got),
+	          "t:1:2: $[0]: 9223372036854775808 is beyond 64 bits");
+	CHECK_STR(look_at("[-9223372036854775809]", 22, look_ints, got),
+	          "t:1:2: $[0]: -9223372036854775809 is beyond 64 bits");
 	CHECK_STR(look_at("[1.0]", 5, look_ints, got), "t:1:2: $[0]: wanted an integer, found a float");
 	CHECK_STR(look_at("[1e2]", 5, look_ints, got), "t:1:2: $[0]: wanted an integer, found a float");
 	CHECK_STR(look_at("[\"1\"]", 5, look_ints, got), "t:1:2: $[0]: wanted an integer, found a string");
@@ -195,10 +209,13 @@ static void look_floats(Json root, void *arg)
 
 TEST(json_floats_are_rounded_correctly)
 {
-	static const double want[] = { 0.1, 1e-06, DBL_MAX, DBL_MIN, 4.9406564584124654e-324, -3.3895313892515355e+38, 1e23,
-	                               9007199254740992.0, 9223372036854775807.0, 0.0, 2.2250738585072011e-308 };
-	static const char text[] = "[0.1, 1e-06, 1.7976931348623157e308, 2.2250738585072014e-308, 4.9406564584124654e-324,"
-	                           "-3.3895313892515355e+38, 1e23, 9007199254740993, 9223372036854775807, 1e-400, 2.2250738585072011e-308]";
+	static const double want[] = { 0.1, 1e-06, DBL_MAX, DBL_MIN, 4.9406564584124654e-324,
+	                               -3.3895313892515355e+38, 1e23, 9007199254740992.0, 9223372036854775807.0, 0.0,
+	                               2.2250738585072011e-308 };
+	static const char text[] = "[0.1, 1e-06, 1.7976931348623157e308, 2.2250738585072014e-308, "
+		"4.9406564584124654e-324,"
+	                           "-3.3895313892515355e+38, 1e23, 9007199254740993, 9223372036854775807, 1e-400, "
+	                           "2.2250738585072011e-308]";
 	double got[11];
 	CHECK_STR(look_at(text, strlen(text), look_floats, got), "");
 	CHECK(memcmp(got, want, sizeof want) == 0);
@@ -308,7 +325,8 @@ static const char canonical[] =
 	"],\n"
 	"\"nodes\": [\n"
 	"{\"op\": \"split\", \"in\": [\"h\"], \"out\": [\"q\", \"r\"], \"attrs\": {\"sizes\": [6, 2]}},\n"
-	"{\"op\": \"rms_norm\", \"in\": [\"q\", \"w\"], \"out\": [\"n\"], \"attrs\": {\"eps\": 1e-06, \"round\": \"early\"}, \"origin\": [\"layers.0\", \"b\"]},\n"
+	"{\"op\": \"rms_norm\", \"in\": [\"q\", \"w\"], \"out\": [\"n\"], \"attrs\": {\"eps\": 1e-06, \"round\": "
+	"\"early\"}, \"origin\": [\"layers.0\", \"b\"]},\n"
 	"{\"op\": \"rms_norm\", \"in\": [\"q\", null], \"out\": [\"m\"], \"attrs\": {\"eps\": \"inf\"}},\n"
 	"{\"op\": \"add\", \"in\": [\"n\", 1], \"out\": [\"a1\"]},\n"
 	"{\"op\": \"add\", \"in\": [\"a1\", 1.0], \"out\": [\"a2\"]},\n"
@@ -317,15 +335,20 @@ static const char canonical[] =
 	"{\"op\": \"add\", \"in\": [\"c\", {\"literal\": \"-inf\"}], \"out\": [\"a5\"]},\n"
 	"{\"op\": \"add\", \"in\": [\"a5\", -0.0], \"out\": [\"a6\"]},\n"
 	"{\"op\": \"add\", \"in\": [\"a6\", 1e+22], \"out\": [\"a7\"]},\n"
-	"{\"op\": \"slice\", \"in\": [\"h\"], \"out\": [\"s1\"], \"attrs\": {\"axis\": 0, \"end\": 9223372036854775806}},\n"
-	"{\"op\": \"narrow\", \"in\": [\"h\"], \"out\": [\"s2\"], \"attrs\": {\"axis\": 1, \"start\": 0, \"length\": 4}},\n"
+	"{\"op\": \"slice\", \"in\": [\"h\"], \"out\": [\"s1\"], \"attrs\": {\"axis\": 0, \"end\": "
+	"9223372036854775806}},\n"
+	"{\"op\": \"narrow\", \"in\": [\"h\"], \"out\": [\"s2\"], \"attrs\": {\"axis\": 1, \"start\": 0, \"length\": "
+	"4}},\n"
 	"{\"op\": \"reshape\", \"in\": [\"h\"], \"out\": [\"s3\"], \"attrs\": {\"shape\": [-1]}},\n"
-	"{\"op\": \"mean\", \"in\": [\"h\"], \"out\": [\"s4\"], \"attrs\": {\"axes\": [0, -1], \"keepdim\": true, \"dtype\": \"f32\"}},\n"
-	"{\"op\": \"constant\", \"in\": [], \"out\": [\"k\"], \"attrs\": {\"dtype\": \"f32\", \"shape\": [3], \"values\": [1, 2.5, {\"literal\": \"nan\"}]}},\n"
+	"{\"op\": \"mean\", \"in\": [\"h\"], \"out\": [\"s4\"], \"attrs\": {\"axes\": [0, -1], \"keepdim\": true, "
+	"\"dtype\": \"f32\"}},\n"
+	"{\"op\": \"constant\", \"in\": [], \"out\": [\"k\"], \"attrs\": {\"dtype\": \"f32\", \"shape\": [3], "
+	"\"values\": [1, 2.5, {\"literal\": \"nan\"}]}},\n"
 	"{\"op\": \"assert_tensor_metadata\", \"in\": [\"h\"], \"out\": [], \"attrs\": {\"dtype\": \"bf16\"}},\n"
 	"{\"op\": \"my::op\", \"in\": [null, \"h\", {\"literal\": \"nan\"}, false], \"out\": [\"u\", \"v\"], "
-	"\"attrs\": {\"z\": [1, -2.5, \"s\", [null, {\"literal\": \"inf\"}, []]], \"a\": -9223372036854775808, \"inf\": \"inf\"}, "
-	"\"types\": [{\"dtype\": \"f8e4m3fn\", \"shape\": [\"S\", 0]}, {\"dtype\": \"bool\", \"shape\": []}]}\n"
+	"\"attrs\": {\"z\": [1, -2.5, \"s\", [null, {\"literal\": \"inf\"}, []]], \"a\": -9223372036854775808, "
+	"\"inf\": \"inf\"}, \"types\": [{\"dtype\": \"f8e4m3fn\", \"shape\": [\"S\", 0]}, {\"dtype\": \"bool\", "
+	"\"shape\": []}]}\n"
 	"],\n"
 	"\"outputs\": [\"n\", {\"name\": \"logits\", \"value\": \"a7\"}, {\"name\": \"again\", \"value\": \"n\"}]\n"
 	"}\n";
@@ -356,14 +379,18 @@ TEST(canonical_json_is_written_back_byte_for_byte)
 TEST(any_json_becomes_canonical)
 {
 	static const char loose[] =
-		"  {\"outputs\":[{\"value\":\"y\",\"name\":\"y\"}],\"nod\\u0065s\":[ {\"out\":[\"y\"],\"types\":[{\"shape\":[2],\"dtype\":\"f32\"}],"
-		"\"attrs\":{\"axis\":-1,\"dtype\":null},\"in\":[\"x\"],\"op\":\"softmax\"},{\"op\":\"rms_norm\",\"in\":[\"x\"],\"out\":[\"n\"],"
+		"  {\"outputs\":[{\"value\":\"y\",\"name\":\"y\"}],\"nod\\u0065s\":[ {\"out\":[\"y\"],"
+		"\"types\":[{\"shape\":[2],\"dtype\":\"f32\"}],"
+		"\"attrs\":{\"axis\":-1,\"dtype\":null},\"in\":[\"x\"],\"op\":\"softmax\"},{\"op\":\"rms_norm\","
+		"\"in\":[\"x\"],\"out\":[\"n\"],"
 		"\"attrs\":{\"eps\":1,\"round\":\"late\"},\"origin\":[]}],\"graft\":1,"
 		"\"inputs\":[{\"shape\":[2],\"dtype\":\"f32\",\"name\":\"\\u0078\"}]}";
 	static const char tight[] =
-		"{\n\"graft\": 1,\n\"name\": \"graph\",\n\"inputs\": [\n{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": [2]}\n],\n\"params\": [],\n"
+		"{\n\"graft\": 1,\n\"name\": \"graph\",\n\"inputs\": [\n"
+		"{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": [2]}\n],\n\"params\": [],\n"
 		"\"nodes\": [\n{\"op\": \"softmax\", \"in\": [\"x\"], \"out\": [\"y\"]},\n"
-		"{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"n\"], \"attrs\": {\"eps\": 1.0}}\n],\n\"outputs\": [\"y\"]\n}\n";
+		"{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"n\"], \"attrs\": {\"eps\": 1.0}}\n],\n"
+		"\"outputs\": [\"y\"]\n}\n";
 	graft_context *ctx = new_context();
 	graft_graph *g = parse_graph(ctx, loose, strlen(loose));
 	CHECK_STR(printed_error, "");
@@ -375,7 +402,8 @@ TEST(any_json_becomes_canonical)
 }
 
 /* A document around one node, one input x f32[2, 4], one symbol T. */
-#define NODE(text) "{\"graft\": 1, \"symbols\": {\"T\": [1, 9]}, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": [2, 4]}],\n" \
+#define NODE(text) "{\"graft\": 1, \"symbols\": {\"T\": [1, 9]}, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", " \
+	"\"shape\": [2, 4]}],\n"                                                                                      \
                    "\"nodes\": [\n" text "],\n\"outputs\": [\"x\"]}"
 
 TEST(graphs_are_refused_with_a_place)
@@ -385,35 +413,44 @@ TEST(graphs_are_refused_with_a_place)
 		{ "{\"graft\": 2}", "g.json:1:11: $.graft: version 2 of the format; this graft reads version 1" },
 		{ "{\"graft\": \"1\"}", "g.json:1:11: $.graft: wanted an integer, found a string" },
 		{ "{\"graft\": 1, \"node\": []}",
-		  "g.json:1:14: $.node: no such key: 'node'; the keys are graft, name, weights, symbols, inputs, params, nodes, outputs" },
+		  "g.json:1:14: $.node: no such key: 'node'; the keys are graft, name, weights, symbols, inputs, "
+		  "params, nodes, outputs" },
 		{ "{\"graft\": 1, \"name\": 3}", "g.json:1:22: $.name: wanted a string, found an integer" },
 		{ "{\"graft\": 1, \"name\": \"\"}", "g.json:1:22: $.name: a graph's name must not be empty" },
-		{ "{\"graft\": 1, \"weights\": \"\"}", "g.json:1:25: $.weights: the name of the weights' file must not be empty" },
+		{ "{\"graft\": 1, \"weights\": \"\"}",
+		  "g.json:1:25: $.weights: the name of the weights' file must not be empty" },
 		{ "{\"graft\": 1, \"symbols\": {\"T\": [1]}}",
 		  "g.json:1:31: $.symbols.T: wanted [least, largest], null as largest for no bound; found 1 elements" },
-		{ "{\"graft\": 1, \"symbols\": {\"T\": [1.0, 4]}}", "g.json:1:32: $.symbols.T[0]: wanted an integer, found a float" },
-		{ "{\"graft\": 1, \"symbols\": {\"T\": [5, 4]}}", "g.json:1:31: $.symbols.T: symbol T has the empty range [5, 4]" },
+		{ "{\"graft\": 1, \"symbols\": {\"T\": [1.0, 4]}}",
+		  "g.json:1:32: $.symbols.T[0]: wanted an integer, found a float" },
+		{ "{\"graft\": 1, \"symbols\": {\"T\": [5, 4]}}",
+		  "g.json:1:31: $.symbols.T: symbol T has the empty range [5, 4]" },
 		{ "{\"graft\": 1, \"symbols\": {\"2T\": [1, 4]}}",
-		  "g.json:1:32: $.symbols.2T: '2T' cannot name a symbol: wanted letters, digits and _, no digit first" },
+		  "g.json:1:32: $.symbols.2T: '2T' cannot name a symbol: wanted letters, digits and _, no digit "
+		  "first" },
 		{ "{\"graft\": 1, \"inputs\": {}}", "g.json:1:24: $.inputs: wanted an array, found an object" },
-		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\"}]}", "g.json:1:25: $.inputs[0]: the key \"shape\" is missing" },
+		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\"}]}",
+		  "g.json:1:25: $.inputs[0]: the key \"shape\" is missing" },
 		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"float\", \"shape\": []}]}",
-		  "g.json:1:48: $.inputs[0].dtype: wanted one of bool, u8, i8, i16, i32, i64, f16, bf16, f32, f64, f8e4m3fn, f8e4m3fnuz, "
-		  "f8e5m2; found 'float'" },
+		  "g.json:1:48: $.inputs[0].dtype: wanted one of bool, u8, i8, i16, i32, i64, f16, bf16, f32, f64, "
+		  "f8e4m3fn, f8e4m3fnuz, f8e5m2; found 'float'" },
 		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": [-2]}]}",
 		  "g.json:1:65: $.inputs[0].shape[0]: wanted an integer from 0 to 9223372036854775807, found -2" },
 		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": [2.0]}]}",
-		  "g.json:1:65: $.inputs[0].shape[0]: wanted a size (an integer, or an expression in quotes like \"2*T + 1\"), found a float" },
+		  "g.json:1:65: $.inputs[0].shape[0]: wanted a size (an integer, or an expression in quotes like \"2*T "
+		  "+ 1\"), found a float" },
 		{ "{\"graft\": 1, \"inputs\": [{\"name\": \"\", \"dtype\": \"f32\", \"shape\": []}]}",
 		  "g.json:1:34: $.inputs[0].name: a value's name must not be empty" },
 		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"x\"]}"),
 		  "g.json:3:1: $.nodes[0]: 'x' is defined twice; every value needs a name of its own" },
-		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"kv_a\"]},\n{\"op\": \"neg\", \"in\": [\"kva\"], \"out\": [\"y\"]}"),
+		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"kv_a\"]},\n"
+		       "{\"op\": \"neg\", \"in\": [\"kva\"], \"out\": [\"y\"]}"),
 		  "g.json:4:22: $.nodes[1].in[0]: no value named 'kva' is defined before this; did you mean 'kv_a'?" },
 		{ NODE("{\"op\": \"neg\", \"in\": [\"far away\"], \"out\": [\"y\"]}"),
 		  "g.json:3:22: $.nodes[0].in[0]: no value named 'far away' is defined before this" },
 		{ NODE("{\"op\": \"neg\", \"in\": [[]], \"out\": [\"y\"]}"),
-		  "g.json:3:22: $.nodes[0].in[0]: wanted a value's name, a number, true, false or null; found an array" },
+		  "g.json:3:22: $.nodes[0].in[0]: wanted a value's name, a number, true, false or null; found an "
+		  "array" },
 		{ NODE("{\"op\": \"neg\", \"in\": [9223372036854775808], \"out\": [\"y\"]}"),
 		  "g.json:3:22: $.nodes[0].in[0]: 9223372036854775808 is beyond 64 bits" },
 		{ NODE("{\"op\": \"neg\", \"in\": [{\"literal\": \"infinity\"}], \"out\": [\"y\"]}"),
@@ -421,11 +458,12 @@ TEST(graphs_are_refused_with_a_place)
 		{ NODE("{\"op\": \"neg\", \"in\": [{\"value\": \"x\"}], \"out\": [\"y\"]}"),
 		  "g.json:3:23: $.nodes[0].in[0].value: no such key: 'value'; the keys are literal" },
 		{ NODE("{\"op\": \"rmsnorm\", \"in\": [\"x\"], \"out\": [\"y\"]}"),
-		  "g.json:3:8: $.nodes[0].op: no such op: 'rmsnorm'; did you mean 'rms_norm'? (a node of an op that graft does not know "
-		  "needs \"types\")" },
+		  "g.json:3:8: $.nodes[0].op: no such op: 'rmsnorm'; did you mean 'rms_norm'? (a node of an op that "
+		  "graft does not know needs \"types\")" },
 		{ NODE("{\"in\": [\"x\"], \"out\": [\"y\"]}"), "g.json:3:1: $.nodes[0]: the key \"op\" is missing" },
 		{ NODE("{\"op\": \"neg\", \"inputs\": [\"x\"]}"),
-		  "g.json:3:15: $.nodes[0].inputs: no such key: 'inputs'; the keys are op, in, out, attrs, types, origin" },
+		  "g.json:3:15: $.nodes[0].inputs: no such key: 'inputs'; the keys are op, in, out, attrs, types, "
+		  "origin" },
 		{ NODE("{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\n\"epsilon\": 1}}"),
 		  "g.json:4:1: $.nodes[0].attrs.epsilon: no such key: 'epsilon'; the keys are eps, round" },
 		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"a\": 1}}"),
@@ -434,25 +472,35 @@ TEST(graphs_are_refused_with_a_place)
 		  "g.json:3:64: $.nodes[0].attrs.eps: wanted a number, found null" },
 		{ NODE("{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"eps\": \"1\"}}"),
 		  "g.json:3:64: $.nodes[0].attrs.eps: wanted one of inf, -inf, nan; found '1'" },
-		{ NODE("{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"eps\": 1, \"round\": \"lat\"}}"),
+		{ NODE("{\"op\": \"rms_norm\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"eps\": 1, \"round\": "
+		       "\"lat\"}}"),
 		  "g.json:3:76: $.nodes[0].attrs.round: wanted one of late|early; found 'lat'" },
 		{ NODE("{\"op\": \"mean\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"axes\": [1, 1.5]}}"),
 		  "g.json:3:65: $.nodes[0].attrs.axes[1]: wanted an integer, found a float" },
 		{ NODE("{\"op\": \"mean\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"keepdim\": 1}}"),
 		  "g.json:3:64: $.nodes[0].attrs.keepdim: wanted a boolean, found an integer" },
-		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"T +\"]}}"), "$.nodes[0].attrs.sizes[0]: " },
-		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"U\"]}}"), "$.nodes[0].attrs.sizes[0]: " },
-		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"T T\"]}}"), "$.nodes[0].attrs.sizes[0]: " },
-		{ NODE("{\"op\": \"split\",\n \"in\": [\"x\"], \"out\": [\"y\", \"z\"], \"attrs\": {\"sizes\": [2, 3]}}"), "g.json:3:1: $.nodes[0]: " },
-		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"y\"], \"types\": [{\"dtype\": \"f32\", \"shape\": [4, 2]}]}"),
+		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"T +\"]}}"),
+		  "$.nodes[0].attrs.sizes[0]: " },
+		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"U\"]}}"),
+		  "$.nodes[0].attrs.sizes[0]: " },
+		{ NODE("{\"op\": \"split\", \"in\": [\"x\"], \"out\": [\"y\"], \"attrs\": {\"sizes\": [\"T T\"]}}"),
+		  "$.nodes[0].attrs.sizes[0]: " },
+		{ NODE("{\"op\": \"split\",\n \"in\": [\"x\"], \"out\": [\"y\", \"z\"], \"attrs\": {\"sizes\": [2, "
+		       "3]}}"), "g.json:3:1: $.nodes[0]: " },
+		{ NODE("{\"op\": \"neg\", \"in\": [\"x\"], \"out\": [\"y\"], \"types\": [{\"dtype\": \"f32\", "
+		       "\"shape\": [4, 2]}]}"),
 		  "g.json:3:1: $.nodes[0]: the graph says f32[4, 2], but neg gives f32[2, 4]" },
-		{ NODE("{\"op\": \"my\", \"in\": [\"x\"], \"out\": [\"y\", \"z\"], \"types\": [{\"dtype\": \"f32\", \"shape\": [4, 2]}]}"),
+		{ NODE("{\"op\": \"my\", \"in\": [\"x\"], \"out\": [\"y\", \"z\"], \"types\": [{\"dtype\": \"f32\", "
+		       "\"shape\": [4, 2]}]}"),
 		  "g.json:3:55: $.nodes[0].types: wanted one type for each of 2 results, found 1" },
 		{ NODE("{\"op\": \"my\", \"types\": [], \"attrs\": {\"a\": [{\"b\": 1}]}}"),
 		  "g.json:3:44: $.nodes[0].attrs.a[0].b: no such key: 'b'; the keys are literal" },
-		{ NODE("{\"op\": \"my\", \"types\": [], \"attrs\": {\"\": 1}}"), "g.json:3:37: $.nodes[0].attrs[\"\"]: an attribute's name must not be empty" },
-		{ "{\"graft\": 1, \"outputs\": [\"y\"]}", "g.json:1:26: $.outputs[0]: no value named 'y' is defined before this" },
-		{ "{\"graft\": 1, \"outputs\": [{\"name\": \"y\"}]}", "g.json:1:26: $.outputs[0]: the key \"value\" is missing" },
+		{ NODE("{\"op\": \"my\", \"types\": [], \"attrs\": {\"\": 1}}"),
+		  "g.json:3:37: $.nodes[0].attrs[\"\"]: an attribute's name must not be empty" },
+		{ "{\"graft\": 1, \"outputs\": [\"y\"]}",
+		  "g.json:1:26: $.outputs[0]: no value named 'y' is defined before this" },
+		{ "{\"graft\": 1, \"outputs\": [{\"name\": \"y\"}]}",
+		  "g.json:1:26: $.outputs[0]: the key \"value\" is missing" },
 		{ " \n", "g.json:1:1: the text is empty; wanted a graph, as JSON or in the notation" },
 	};
 	graft_context *ctx = new_context();
@@ -471,7 +519,8 @@ TEST(graphs_are_refused_with_a_place)
 TEST(outputs_have_one_name_each)
 {
 	graft_context *ctx = new_context();
-	static const char text[] = "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": []}],\n\"outputs\": [\"x\", \"x\"]}";
+	static const char text[] = "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": "
+		"[]}],\n\"outputs\": [\"x\", \"x\"]}";
 	CHECK(!parse_graph(ctx, text, strlen(text)));
 	CHECK_STR(printed_error, "g.json:2:18: $.outputs[1]: there are two graph outputs called 'x'");
 	graft_context_free(ctx);
@@ -497,9 +546,12 @@ TEST(lists_nest_64_deep)
 /* ---- files that were damaged ---- */
 
 static const char small[] =
-	"{\"graft\": 1, \"symbols\": {\"T\": [1, null]}, \"inputs\": [{\"name\": \"\\u0078\", \"dtype\": \"f32\", \"shape\": [\"2*T\", 4]}],\n"
-	"\"nodes\": [{\"op\": \"pow\", \"in\": [\"x\", -1.5e+0], \"out\": [\"\xc3\xa9\"]}, {\"op\": \"u_\", \"in\": [null, true], \"attrs\": {\"a\": [[]]},\n"
-	"\"types\": []}, {\"op\": \"sum\", \"in\": [\"x\"], \"out\": [\"s\"], \"attrs\": {\"axes\": [-1]}}], \"outputs\": [\"x\"]}";
+	"{\"graft\": 1, \"symbols\": {\"T\": [1, null]}, \"inputs\": [{\"name\": \"\\u0078\", \"dtype\": \"f32\", "
+	"\"shape\": [\"2*T\", 4]}],\n"
+	"\"nodes\": [{\"op\": \"pow\", \"in\": [\"x\", -1.5e+0], \"out\": [\"\xc3\xa9\"]}, {\"op\": \"u_\", \"in\": "
+	"[null, true], \"attrs\": {\"a\": [[]]},\n"
+	"\"types\": []}, {\"op\": \"sum\", \"in\": [\"x\"], \"out\": [\"s\"], \"attrs\": {\"axes\": [-1]}}], "
+	"\"outputs\": [\"x\"]}";
 
 static void survive(graft_context *ctx, const char *text, size_t size)
 {
@@ -594,9 +646,11 @@ TEST(memory_follows_the_file)
 	graft_graph *g;
 	char *text = malloc(N * 80 + 400), *p = text;
 	CHECK_INT(graft_context_new(&(graft_allocator){ metered, &meter }, &ctx, NULL), GRAFT_OK);
-	p += sprintf(p, "{\"graft\": 1, \"inputs\": [{\"name\": \"n0\", \"dtype\": \"f32\", \"shape\": [4]}],\"nodes\": [\n");
+	p += sprintf(p, "{\"graft\": 1, \"inputs\": [{\"name\": \"n0\", \"dtype\": \"f32\", \"shape\": "
+	             "[4]}],\"nodes\": [\n");
 	for (int i = 0; i < N; i++)
-		p += sprintf(p, "%s{\"op\": \"add\", \"in\": [\"n%d\", \"n%d\"], \"out\": [\"n%d\"]}", i ? ",\n" : "", i, i / 2, i + 1);
+		p += sprintf(p, "%s{\"op\": \"add\", \"in\": [\"n%d\", \"n%d\"], \"out\": [\"n%d\"]}", i ? ",\n" : "",
+		             i, i / 2, i + 1);
 	p += sprintf(p, "],\"outputs\": [\"n%d\"]}", N);
 	cJSON_InitHooks(&(cJSON_Hooks){ counted_malloc, counted_free });
 	tree_peak = 0;
@@ -753,11 +807,14 @@ typedef struct Form { const char *def, *around; const char *member[4]; } Form;
 static const Form forms[] = {
 	{ NULL, "%s", { "\"graft\": 1" } },
 	{ "value", "{\"graft\": 1, \"params\": [%s]}", { "\"name\": \"p\"", "\"dtype\": \"f32\"", "\"shape\": []" } },
-	{ "type", "{\"graft\": 1, \"nodes\": [{\"op\": \"my\", \"out\": [\"y\"], \"types\": [%s]}]}", { "\"dtype\": \"f32\"", "\"shape\": []" } },
-	{ "literal", "{\"graft\": 1, \"nodes\": [{\"op\": \"my\", \"in\": [%s], \"types\": []}]}", { "\"literal\": \"nan\"" } },
+	{ "type", "{\"graft\": 1, \"nodes\": [{\"op\": \"my\", \"out\": [\"y\"], \"types\": [%s]}]}",
+	  { "\"dtype\": \"f32\"", "\"shape\": []" } },
+	{ "literal", "{\"graft\": 1, \"nodes\": [{\"op\": \"my\", \"in\": [%s], \"types\": []}]}",
+	  { "\"literal\": \"nan\"" } },
 	{ "node", "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": []}], \"nodes\": [%s]}",
 	  { "\"op\": \"arange\"" } },
-	{ "output", "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": []}], \"outputs\": [%s]}",
+	{ "output", "{\"graft\": 1, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": []}], \"outputs\": "
+	  "[%s]}",
 	  { "\"name\": \"y\"", "\"value\": \"x\"" } },
 };
 
@@ -767,8 +824,10 @@ static void try_form(const Form *form, int without, const char *more)
 	char object[512] = "{", document[1024];
 	for (int i = 0; i < 4 && form->member[i]; i++)
 		if (i != without)
-			snprintf(object + strlen(object), sizeof object - strlen(object), "%s%s", object[1] ? ", " : "", form->member[i]);
-	snprintf(object + strlen(object), sizeof object - strlen(object), "%s%s}", object[1] && *more ? ", " : "", more);
+			snprintf(object + strlen(object), sizeof object - strlen(object), "%s%s", object[1] ? ", " : "",
+			         form->member[i]);
+	snprintf(object + strlen(object), sizeof object - strlen(object), "%s%s}",
+	         object[1] && *more ? ", " : "", more);
 	snprintf(document, sizeof document, form->around, object);
 	graft_context *ctx = new_context();
 	graft_graph_free(parse_graph(ctx, document, strlen(document)));
@@ -802,7 +861,8 @@ static void check_schema(Json root, void *arg)
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
 		check_form(&forms[i], forms[i].def ? json_need(defs, forms[i].def) : root);
 	int d = 0;
-	for (Json e = json_first(json_need(json_need(defs, "dtype"), "enum"), JSON_ARRAY); json_there(e); e = json_next(e), d++)
+	for (Json e = json_first(json_need(json_need(defs, "dtype"), "enum"),
+	                         JSON_ARRAY); json_there(e); e = json_next(e), d++)
 		CHECK_STR(json_string(e), graft_dtype_name((graft_dtype)d));
 	CHECK_INT(d, GRAFT_DTYPE_COUNT);
 	CHECK_INT(json_int(json_need(json_need(defs, "shape"), "maxItems"), 0, INT64_MAX), GRAFT_MAX_RANK);

@@ -111,7 +111,8 @@ static graft_status optimize_with(graft_graph *g, const graft_config *c, int64_t
 	if (graft_optimize(g, c, &r, err))
 		return err->status;
 	if (graft_report_applied(r, FUSE) != fused)
-		test_fail(__FILE__, __LINE__, "%lld norms fused, wanted %lld", (long long)graft_report_applied(r, FUSE), (long long)fused);
+		test_fail(__FILE__, __LINE__, "%lld norms fused, wanted %lld", (long long)graft_report_applied(r, FUSE),
+		          (long long)fused);
 	graft_report_free(r);
 	return GRAFT_OK;
 }
@@ -127,7 +128,9 @@ static graft_status lower(graft_context *ctx, graft_graph *g, graft_error *err)
 	graft_config *c;
 	if (graft_config_new(ctx, &c, err))
 		return err->status;
-	graft_status status = graft_config_set_passes(c, "recompose_rms_norm," FUSE ",lower_fused,cse,eliminate_noops,dce", "test", err);
+	graft_status status = graft_config_set_passes(c,
+	                                              "recompose_rms_norm," FUSE ",lower_fused,cse,eliminate_noops,dce",
+	                                              "test", err);
 	if (!status)
 		status = optimize_with(g, c, LAYERS, err);
 	graft_config_free(c);
@@ -180,7 +183,8 @@ static graft_status load_tensors(graft_context *ctx, graft_graph *g, graft_error
 static graft_status run_with(graft_graph *g, const char *safetensors, const char *npy, graft_error *err)
 {
 	const char *bind[] = { "T=3", NULL };
-	graft_plan_options options = { .struct_size = sizeof options, .threads = 1, .random = true, .seed = 1, .bind = bind };
+	graft_plan_options options = { .struct_size = sizeof options, .threads = 1, .random = true, .seed = 1,
+	                               .bind = bind };
 	graft_plan *plan;
 	if (graft_plan_new(g, &options, NULL, &plan, err))
 		return err->status;
@@ -212,7 +216,8 @@ static graft_status verify(graft_context *ctx, graft_graph *g, graft_error *err)
 {
 	const char *bind[] = { "T=2", NULL };
 	graft_verify_options options = { .struct_size = sizeof options, .rtol = -1, .atol = -1,
-	                                 .run = { .struct_size = sizeof options.run, .threads = 1, .random = true, .bind = bind } };
+	                                 .run = { .struct_size = sizeof options.run, .threads = 1, .random = true,
+	                                          .bind = bind } };
 	graft_verify_result result;
 	graft_graph *copy;
 	(void)ctx;
@@ -226,15 +231,19 @@ static graft_status verify(graft_context *ctx, graft_graph *g, graft_error *err)
 }
 
 static const char caps[] =
-	"{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"gfx942\", \"self_tests\": false, \"packs\": [\n"
+	"{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"gfx942\", \"self_tests\": "
+	"false, \"packs\": [\n"
 	"{ \"pack\": \"p.so\", \"tier\": \"ABI\", \"name\": \"p\", \"version\": \"1\", \"kernels\": [\n"
-	"{ \"name\": \"" KERNEL "\", \"signature\": \"" KERNEL "(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, "
-	"round: late|early}\", \"version\": 1, \"dtypes\": [\"f32\"], \"rounds\": [\"late\", \"early\"], \"archs\": \"gfx942\", \"any_stride\": true, "
-	"\"odd_last\": true, \"max_last\": 0, \"max_rows\": 0, \"max_row_stride\": 0, \"self_test\": \"not run\" }] }] }";
+	"{ \"name\": \"" KERNEL "\", \"signature\": \"" KERNEL "(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, "
+	"kv_eps: float, round: late|early}\", \"version\": 1, \"dtypes\": [\"f32\"], \"rounds\": [\"late\", "
+	"\"early\"], \"archs\": \"gfx942\", \"any_stride\": true, \"odd_last\": true, \"max_last\": 0, \"max_rows\": "
+	"0, \"max_row_stride\": 0, \"self_test\": \"not run\" }] }] }";
 
 static const struct { const char *name; Work work; } jobs[] = {
-	{ "load_json", load_json }, { "print", print }, { "optimize", optimize }, { "lower", lower }, { "configured", configured },
-	{ "probe", probe }, { "load_tensors", load_tensors }, { "run", run }, { "run_lowered", run_lowered }, { "verify", verify },
+	{ "load_json", load_json }, { "print", print }, { "optimize", optimize }, { "lower", lower },
+	{ "configured", configured },
+	{ "probe", probe }, { "load_tensors", load_tensors }, { "run", run }, { "run_lowered", run_lowered },
+	{ "verify", verify },
 };
 
 /* ---- the sweep ------------------------------------------------------------------------------------------------ */
@@ -270,8 +279,8 @@ static void sweep(const char *name, Work work)
 	for (long nth = 1; nth <= total; nth++) {
 		graft_status status = attempt(work, nth, &err);
 		if (status != GRAFT_E_NOMEM || err.status != GRAFT_E_NOMEM || held)
-			test_fail(__FILE__, __LINE__, "%s, allocation %ld of %ld: status %d, %ld blocks held: %s", name, nth, total, (int)status, held,
-			          err.message);
+			test_fail(__FILE__, __LINE__, "%s, allocation %ld of %ld: status %d, %ld blocks held: %s", name,
+			          nth, total, (int)status, held, err.message);
 	}
 }
 
@@ -298,7 +307,8 @@ static void make_files(void)
 
 static void remove_files(void)
 {
-	static const char *const names[] = { ".config", ".caps", ".safetensors", ".npy", ".null.safetensors", ".null.npy" };
+	static const char *const names[] = { ".config", ".caps", ".safetensors", ".npy", ".null.safetensors",
+	                                     ".null.npy" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char path[64];
 		snprintf(path, sizeof path, FILES "%s", names[i]);

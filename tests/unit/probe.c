@@ -1,4 +1,5 @@
-/* probe.c - the packs of tests/plugins, each with its tier and reason; caching; nodes at the limits; caps files; self tests; child processes. */
+/* probe.c - the packs of tests/plugins, each with its tier and reason; caching; nodes at the limits; caps files; self
+ * tests; child processes. */
 #include "../../src/kernels/cpu/cpu.h"
 #include "../../src/probe/cache.h"
 #include "test.h"
@@ -63,26 +64,37 @@ TEST(probe_tiers)
 		{ "text", GRAFT_TIER_FOUND,
 		  "'%s' is not a whole shared library: it does not begin as an ELF file does; build or copy it again" },
 		{ "nosymbol", GRAFT_TIER_LOADS,
-		  "'%s' is no kernel pack: it does not export graft_pack_v1; name a pack made for graft (docs/plugin.md)" },
-		{ "null", GRAFT_TIER_LOADS, "'%s' is no kernel pack that can be used: its graft_pack_v1 returned no table" REBUILD },
-		{ "abi", GRAFT_TIER_LOADS, "'%s' is no kernel pack that can be used: it speaks ABI 2, graft " GRAFT_VERSION
+		  "'%s' is no kernel pack: it does not export graft_pack_v1; name a pack made for graft "
+		  "(docs/plugin.md)" },
+		{ "null", GRAFT_TIER_LOADS,
+		  "'%s' is no kernel pack that can be used: its graft_pack_v1 returned no table" REBUILD },
+		{ "abi", GRAFT_TIER_LOADS,
+		  "'%s' is no kernel pack that can be used: it speaks ABI 2, graft " GRAFT_VERSION
 		  " speaks ABI 1; use a pack and a graft that fit each other" },
-		{ "truncated", GRAFT_TIER_LOADS, "'%s' is no kernel pack that can be used: its table says 2 kernels, and once more 3: "
+		{ "truncated", GRAFT_TIER_LOADS,
+		  "'%s' is no kernel pack that can be used: its table says 2 kernels, and once more 3: "
 		  "it was cut short or changed" REBUILD },
 		{ "smaller", GRAFT_TIER_LOADS,
-		  "'%s' is no kernel pack that can be used: its table has 40 bytes and its rows 72, wanted 48 and 72" REBUILD },
-		{ "wild", GRAFT_TIER_LOADS, "'%s' is no kernel pack that can be used: its 2 kernels cannot all be read" REBUILD },
-		{ "unnamed", GRAFT_TIER_LOADS, "'%s' is no kernel pack that can be used: its kernel 0 has a name that is no text" REBUILD },
+		  "'%s' is no kernel pack that can be used: its table has 40 bytes and its rows 72, wanted 48 and "
+		  "72" REBUILD },
+		{ "wild", GRAFT_TIER_LOADS,
+		  "'%s' is no kernel pack that can be used: its 2 kernels cannot all be read" REBUILD },
+		{ "unnamed", GRAFT_TIER_LOADS,
+		  "'%s' is no kernel pack that can be used: its kernel 0 has a name that is no text" REBUILD },
 		{ "nolaunch", GRAFT_TIER_LOADS,
 		  "'%s' is no kernel pack that can be used: its kernel 0 ('" DUAL "') has no launch function" REBUILD },
-		{ "older", GRAFT_TIER_ABI, "'%s' (test 0.9) has no kernel " DUAL ", it has layer_norm, group_norm; use a pack that has it, "
+		{ "older", GRAFT_TIER_ABI,
+		  "'%s' (test 0.9) has no kernel " DUAL ", it has layer_norm, group_norm; use a pack that has it, "
 		  "or turn off the pass that needs it" },
-		{ "renamed", GRAFT_TIER_ABI, "'%s' (test 1.0) has no kernel " DUAL ", it has _" DUAL ", group_norm; use a pack that has it, "
+		{ "renamed", GRAFT_TIER_ABI,
+		  "'%s' (test 1.0) has no kernel " DUAL ", it has _" DUAL ", group_norm; use a pack that has it, "
 		  "or turn off the pass that needs it" },
-		{ "signature", GRAFT_TIER_KERNEL, DUAL " of '%s' (test 1.0) has signature `" DUAL "(q_out, kv_out, q, q_w, q_eps, kv, kv_w, kv_eps) "
-		  "-> ()`, wanted `" DUAL "(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: late|early}`; use a pack made for "
-		  "graft " GRAFT_VERSION },
-		{ "arch", GRAFT_TIER_SIGNATURE, DUAL " of '%s' (test 1.0) is made for gfx90a, gfx942, not for cpu; build the pack for cpu too" },
+		{ "signature", GRAFT_TIER_KERNEL,
+		  DUAL " of '%s' (test 1.0) has signature `" DUAL "(q_out, kv_out, q, q_w, q_eps, kv, kv_w, kv_eps) "
+		  "-> ()`, wanted `" DUAL "(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: "
+		  "late|early}`; use a pack made for graft " GRAFT_VERSION },
+		{ "arch", GRAFT_TIER_SIGNATURE,
+		  DUAL " of '%s' (test 1.0) is made for gfx90a, gfx942, not for cpu; build the pack for cpu too" },
 		{ "good", GRAFT_TIER_ARCH, "'%s' (test 1.0) has " DUAL " version 3 for cpu" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -121,7 +133,8 @@ TEST(probe_searches_no_path)
 	CHECK_STR(a.reason, "'good.so' (test 1.0) has " DUAL " version 3 for cpu");
 	graft_context_free(ctx);
 	ctx = CONTEXT("libm.so.6");
-	CHECK_STR(ask(ctx, DUAL, "cpu").reason, "'libm.so.6': no such file; build or install the pack, or correct its path");
+	CHECK_STR(ask(ctx, DUAL, "cpu").reason,
+	          "'libm.so.6': no such file; build or install the pack, or correct its path");
 	graft_context_free(ctx);
 }
 
@@ -156,12 +169,13 @@ TEST(probe_unknown_kernel_is_answered)
 {
 	graft_context *ctx = CONTEXT(PACKS "good.so");
 	graft_probe_answer a = ask(ctx, "no_such", "cpu");
-	CHECK_STR(a.reason, "'" PACKS "good.so' (test 1.0) has no kernel no_such, it has " DUAL ", group_norm; nor has graft " GRAFT_VERSION
+	CHECK_STR(a.reason, "'" PACKS "good.so' (test 1.0) has no kernel no_such, it has " DUAL ", group_norm; nor has "
+	          "graft " GRAFT_VERSION
 	          " an op of that name");
 	a = ask(ctx, "group_norm", "cpu");
 	CHECK_INT(a.tier, GRAFT_TIER_KERNEL);
-	CHECK_STR(a.reason, "group_norm of '" PACKS "good.so' (test 1.0) implements no op of graft " GRAFT_VERSION ", which could not know how to "
-	          "call it; `graft ops` lists those there are");
+	CHECK_STR(a.reason, "group_norm of '" PACKS "good.so' (test 1.0) implements no op of graft " GRAFT_VERSION ", "
+	          "which could not know how to call it; `graft ops` lists those there are");
 	a = ask(ctx, "split", "cpu");
 	CHECK_INT(a.available, true);
 	CHECK_STR(a.reason, "split runs nothing, so it needs no kernel");
@@ -322,9 +336,11 @@ static Answer ask_node_like(Job *job, const Target *t, const Node_ *like, bool b
 		width = dim_parse(g, &s, s + strlen(s));
 	}
 	Dim dims[] = { rows, width, rows, dim_const(512) };
-	Type in[] = { { like->dtype, 2, dims }, { like->dtype, 1, dims + 1 }, { like->dtype, 2, dims + 2 }, { like->dtype, 1, dims + 3 } };
+	Type in[] = { { like->dtype, 2, dims }, { like->dtype, 1, dims + 1 }, { like->dtype, 2, dims + 2 },
+	              { like->dtype, 1, dims + 3 } };
 	Dim strides[] = { dim_const(like->stride), dim_const(1), dim_const(512), dim_const(1) };
-	Attr attr[] = { { .kind = ATTR_FLOAT, .f = 1e-6 }, { .kind = ATTR_FLOAT, .f = 1e-6 }, { .kind = ATTR_NAME, .i = like->round } };
+	Attr attr[] = { { .kind = ATTR_FLOAT, .f = 1e-6 }, { .kind = ATTR_FLOAT, .f = 1e-6 },
+	                { .kind = ATTR_NAME, .i = like->round } };
 	const Op *op = op_find(DUAL, strlen(DUAL));
 	const Dim *row_stride = like->stride ? strides : NULL;
 	return bind ? target_bind(t, g, op, in, 4, attr, row_stride, &job->scratch)
@@ -354,12 +370,16 @@ static void limits(Job *job, graft_context *ctx)
 {
 	const Target *t = target_open(job, ctx, NULL, &job->scratch);
 	node_ok(job, t, (Node_){ 1024, 4096, 0, BF16, 0, NULL });
-	node_not(job, t, (Node_){ 1025, 4096, 0, BF16, 0, NULL }, "takes a last axis up to 1024, and q is bf16[T, 1025], where it can be 1025; "
+	node_not(job, t, (Node_){ 1025, 4096, 0, BF16, 0, NULL },
+	         "takes a last axis up to 1024, and q is bf16[T, 1025], where it can be 1025; "
 	         "use a pack without that limit, or give the graph's symbols smaller ranges");
-	node_not(job, t, (Node_){ 1024, 4097, 0, BF16, 0, NULL }, "takes rows up to 4096, and q is bf16[T, 1024], where it can be 4097");
-	node_not(job, t, (Node_){ 1024, DIM_MAX, 0, BF16, 0, NULL }, "takes rows up to 4096, and q is bf16[T, 1024], where it can be any number");
+	node_not(job, t, (Node_){ 1024, 4097, 0, BF16, 0, NULL },
+	         "takes rows up to 4096, and q is bf16[T, 1024], where it can be 4097");
+	node_not(job, t, (Node_){ 1024, DIM_MAX, 0, BF16, 0, NULL },
+	         "takes rows up to 4096, and q is bf16[T, 1024], where it can be any number");
 	node_ok(job, t, (Node_){ 1024, 4096, 2112, BF16, 0, NULL });
-	node_not(job, t, (Node_){ 1024, 4096, 2113, BF16, 0, NULL }, "takes a distance between rows up to 2112, and q is bf16[T, 1024], "
+	node_not(job, t, (Node_){ 1024, 4096, 2113, BF16, 0, NULL },
+	         "takes a distance between rows up to 2112, and q is bf16[T, 1024], "
 	         "where it can be 2113");
 	node_ok(job, t, (Node_){ 1024, 1, 2113, BF16, 0, NULL });      /* one row has no distance */
 	node_ok(job, t, (Node_){ 0, 4096, 0, BF16, 0, "2*W" });
@@ -376,9 +396,11 @@ static void plain(Job *job, graft_context *ctx)
 	const Target *t = target_open(job, ctx, NULL, &job->scratch);
 	node_ok(job, t, (Node_){ 1536, 4096, 0, F32, 0, NULL });
 	node_ok(job, t, (Node_){ 1536, 4096, 1536, F32, 0, NULL });
-	node_not(job, t, (Node_){ 1536, 4096, 2112, F32, 0, NULL }, "takes dense rows only, and q, f32[T, 1536], can be a view of wider ones; "
+	node_not(job, t, (Node_){ 1536, 4096, 2112, F32, 0, NULL },
+	         "takes dense rows only, and q, f32[T, 1536], can be a view of wider ones; "
 	         "use a pack that takes any stride");
-	node_not(job, t, (Node_){ 1535, 4096, 0, F32, 0, NULL }, "takes a last axis of even length only, and that of q, f32[T, 1535], can be odd; "
+	node_not(job, t, (Node_){ 1535, 4096, 0, F32, 0, NULL },
+	         "takes a last axis of even length only, and that of q, f32[T, 1535], can be odd; "
 	         "use a pack that takes odd ones");
 	node_ok(job, t, (Node_){ 0, 4096, 0, F32, 0, "2*W" });
 	node_not(job, t, (Node_){ 0, 4096, 0, F32, 0, "W" }, "and that of q, f32[T, W], can be odd");
@@ -393,8 +415,10 @@ static void types(Job *job, graft_context *ctx)
 {
 	const Target *t = target_open(job, ctx, NULL, &job->scratch);
 	node_ok(job, t, (Node_){ 1536, 4096, 0, F32, 0, NULL });
-	node_not(job, t, (Node_){ 1536, 4096, 0, F16, 0, NULL }, "takes bf16, f32, and q is f16[T, 1536]; cast it, or use a pack that takes f16");
-	node_not(job, t, (Node_){ 1536, 4096, 0, F32, 1, NULL }, "cannot do round=early, only late; use a pack that can");
+	node_not(job, t, (Node_){ 1536, 4096, 0, F16, 0, NULL },
+	         "takes bf16, f32, and q is f16[T, 1536]; cast it, or use a pack that takes f16");
+	node_not(job, t, (Node_){ 1536, 4096, 0, F32, 1, NULL },
+	         "cannot do round=early, only late; use a pack that can");
 }
 
 TEST(probe_nodes_dtypes_and_roundings)
@@ -432,7 +456,8 @@ static void wrong_is_not_bound(Job *job, graft_context *ctx)
 	Answer a = ask_node_like(job, t, &ordinary, true);
 	CHECK_INT(a.tier, GRAFT_TIER_NODE);
 	CHECK(!a.available && !a.kernel);
-	CHECK_HAS(a.reason, DUAL " of '" PACKS "wrong.so' (test 1.0) fails its self test (f32, round=late): element 0 of q_n is ");
+	CHECK_HAS(a.reason, DUAL " of '" PACKS "wrong.so' (test 1.0) fails its self test (f32, round=late): element 0 "
+	          "of q_n is ");
 	CHECK_HAS(a.reason, "; use another pack");
 }
 
@@ -445,7 +470,8 @@ static void refusing_is_not_bound(Job *job, graft_context *ctx)
 {
 	const Target *t = target_open(job, ctx, NULL, &job->scratch);
 	Answer a = ask_node_like(job, t, &ordinary, true);
-	CHECK_HAS(a.reason, "fails its self test (f32, round=late): it says: no more than two cores here; use another pack");
+	CHECK_HAS(a.reason, "fails its self test (f32, round=late): it says: no more than two cores here; use another "
+	          "pack");
 }
 
 TEST(probe_refused_launch)
@@ -602,7 +628,10 @@ static void parse_caps(Job *job, void *arg)
 	caps_parse(job, NULL, text, strlen(text), "caps.json", &job->scratch);
 }
 
-#define CAPS(packs) "{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"cpu\", \"self_tests\": false, \"packs\": " packs "}"
+#define CAPS(packs) \
+	"{\"format\": \"graft.caps\", \"version\": 1, \"graft\": \"0.1.0\", \"arch\": \"cpu\", " \
+	"\"self_tests\": false, " \
+	"\"packs\": " packs "}"
 #define ROW(name, dtypes, limit) "{\"name\": \"" name "\", \"signature\": \"\", \"version\": 1, \"dtypes\": " dtypes \
 	", \"rounds\": [], \"archs\": \"*\", \"any_stride\": true, \"odd_last\": true, \"max_last\": " limit \
 	", \"max_rows\": 0, \"max_row_stride\": 0, \"self_test\": \"not run\"}"
@@ -628,7 +657,8 @@ TEST(probe_caps_that_are_wrong)
 	caps_wrong(CAPS("[{\"pack\": \"p\", \"tier\": \"LOADS\"}]"), GRAFT_E_CONFIG, "$.packs[0]", "reason");
 	caps_wrong(CAPS(PACK(ROW("k", "[\"f33\"]", "0"))), GRAFT_E_CONFIG, "$.packs[0].kernels[0].dtypes[0]", "f33");
 	caps_wrong(CAPS(PACK(ROW("k", "[]", "-1"))), GRAFT_E_CONFIG, "$.packs[0].kernels[0].max_last", "-1");
-	caps_wrong(CAPS(PACK(ROW("", "[]", "0"))), GRAFT_E_CONFIG, "$.packs[0].kernels[0]", "the kernel has an empty name");
+	caps_wrong(CAPS(PACK(ROW("", "[]", "0"))), GRAFT_E_CONFIG, "$.packs[0].kernels[0]",
+	           "the kernel has an empty name");
 }
 
 /* ---- child processes --------------------------------------------------------------------------------------- */
@@ -650,23 +680,29 @@ static void check_isolated(Job *job, graft_context *ctx, graft_tier tier, const 
 
 static void crash_load(Job *job, graft_context *ctx)
 {
-	check_isolated(job, ctx, GRAFT_TIER_FOUND, "'" PACKS "crash_load.so' crashed with SIGSEGV while loading; leave it out, or rebuild it");
+	check_isolated(job, ctx, GRAFT_TIER_FOUND,
+	               "'" PACKS "crash_load.so' crashed with SIGSEGV while loading; leave it out, or rebuild it");
 }
 
 static void exit_load(Job *job, graft_context *ctx)
 {
-	check_isolated(job, ctx, GRAFT_TIER_FOUND, "'" PACKS "exit_load.so' ended the process with code 3 while loading; leave it out, or rebuild it");
+	check_isolated(job, ctx, GRAFT_TIER_FOUND,
+	               "'" PACKS "exit_load.so' ended the process with code 3 while loading; leave it out, or "
+	               "rebuild it");
 }
 
 static void crash_table(Job *job, graft_context *ctx)
 {
-	check_isolated(job, ctx, GRAFT_TIER_LOADS, "'" PACKS "crash_table.so' crashed with SIGABRT while giving its table; leave it out, or rebuild it");
+	check_isolated(job, ctx, GRAFT_TIER_LOADS,
+	               "'" PACKS "crash_table.so' crashed with SIGABRT while giving its table; leave it out, or "
+	               "rebuild it");
 }
 
 static void crash_call(Job *job, graft_context *ctx)
 {
-	check_isolated(job, ctx, GRAFT_TIER_ARCH, DUAL " of '" PACKS "crash_call.so' (test 1.0) crashed with SIGSEGV in its self test; leave it out, "
-	               "or rebuild it");
+	check_isolated(job, ctx, GRAFT_TIER_ARCH,
+	               DUAL " of '" PACKS "crash_call.so' (test 1.0) crashed with SIGSEGV in its self test; leave "
+	               "it out, or rebuild it");
 }
 
 static void isolated_good(Job *job, graft_context *ctx)
@@ -677,7 +713,8 @@ static void isolated_good(Job *job, graft_context *ctx)
 
 static void isolated_missing(Job *job, graft_context *ctx)
 {
-	check_isolated(job, ctx, GRAFT_TIER_NONE, "'nowhere.so': no such file; build or install the pack, or correct its path");
+	check_isolated(job, ctx, GRAFT_TIER_NONE,
+	               "'nowhere.so': no such file; build or install the pack, or correct its path");
 }
 
 static void isolated_wrong(Job *job, graft_context *ctx)
@@ -695,14 +732,15 @@ static void isolated_wrong(Job *job, graft_context *ctx)
 static void hang_load(Job *job, graft_context *ctx)
 {
 	Answer a = target_kernel(isolated_with(job, ctx, 1), DUAL, &job->scratch);
-	CHECK_STR(a.reason, "'" PACKS "hang_load.so' did not end within 1 second while loading; leave it out, or rebuild it");
+	CHECK_STR(a.reason, "'" PACKS "hang_load.so' did not end within 1 second while loading; leave it out, or "
+	          "rebuild it");
 }
 
 static void hang_call(Job *job, graft_context *ctx)
 {
 	Answer a = target_kernel(isolated_with(job, ctx, 1), DUAL, &job->scratch);
-	CHECK_STR(a.reason, DUAL " of '" PACKS "hang_call.so' (test 1.0) did not end within 1 second in its self test; leave it out, or "
-	          "rebuild it");
+	CHECK_STR(a.reason, DUAL " of '" PACKS "hang_call.so' (test 1.0) did not end within 1 second in its self test; "
+	          "leave it out, or rebuild it");
 }
 
 TEST(probe_isolated_crash_on_load) { inside(CONTEXT(PACKS "crash_load.so"), crash_load); }

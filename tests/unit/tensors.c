@@ -70,8 +70,8 @@ static size_t npy(char *to, int version, const char *dict, const void *data, siz
 	return 8 + length + n + n_data;
 }
 
-static void set(const Scene *s, const char *name, graft_dtype dtype, int32_t rank, const int64_t *shape, const int64_t *stride,
-                const void *data)
+static void set(const Scene *s, const char *name, graft_dtype dtype, int32_t rank, const int64_t *shape,
+                const int64_t *stride, const void *data)
 {
 	graft_tensor t = { (void *)(uintptr_t)data, shape, stride, rank, (int32_t)dtype };
 	graft_error err;
@@ -120,33 +120,46 @@ TEST(safetensors_are_read_in_place)
 	end(&s);
 }
 
-#define ENTRY(shape, dtype, begin, end) "{\"x\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}}"
+#define ENTRY(shape, dtype, begin, end) \
+	"{\"x\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}}"
 
 TEST(safetensors_that_lie_are_refused)
 {
 	static const struct { const char *header; size_t n_data; const char *error; graft_status status; } bad[] = {
-		{ ENTRY("[2]", "F32", "0", "4"), 8, "$.x.data_offsets: dtype and shape make 8 bytes, the offsets 4", GRAFT_E_DATA },
+		{ ENTRY("[2]", "F32", "0", "4"), 8, "$.x.data_offsets: dtype and shape make 8 bytes, the offsets 4",
+		  GRAFT_E_DATA },
 		{ ENTRY("[2]", "F32", "0", "8"), 9, "the tensors make 8 bytes, but 9 follow the header", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F32", "1", "9"), 9, "tensor 'x' begins at byte 1 of the data, the one before it ends at 0", GRAFT_E_DATA },
+		{ ENTRY("[2]", "F32", "1", "9"), 9,
+		  "tensor 'x' begins at byte 1 of the data, the one before it ends at 0", GRAFT_E_DATA },
 		{ ENTRY("[2]", "F32", "0", "8"), 7, "$.x.data_offsets: bytes 0 to 8 of 7", GRAFT_E_DATA },
 		{ ENTRY("[2]", "F32", "8", "0"), 8, "$.x.data_offsets: bytes 8 to 0 of 8", GRAFT_E_DATA },
 		{ ENTRY("[2]", "F32", "-8", "0"), 8, "$.x.data_offsets[0]: wanted an integer from 0", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F32", "0", "18446744073709551624"), 8, "$.x.data_offsets[1]: 18446744073709551624 is beyond 64 bits", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F32", "0", "8.0"), 8, "$.x.data_offsets[1]: wanted an integer, found a float", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F32", "0,8", "8"), 8, "$.x.data_offsets: wanted [begin, end], found 3 numbers", GRAFT_E_DATA },
-		{ ENTRY("[4611686018427387904, 4]", "F32", "0", "0"), 0, "$.x.shape: more elements than memory can hold", GRAFT_E_DATA },
-		{ ENTRY("[0, 4611686018427387904, 4]", "F32", "0", "0"), 0, "$.x.shape: more elements than memory can hold", GRAFT_E_DATA },
+		{ ENTRY("[2]", "F32", "0", "18446744073709551624"), 8,
+		  "$.x.data_offsets[1]: 18446744073709551624 is beyond 64 bits", GRAFT_E_DATA },
+		{ ENTRY("[2]", "F32", "0", "8.0"), 8, "$.x.data_offsets[1]: wanted an integer, found a float",
+		  GRAFT_E_DATA },
+		{ ENTRY("[2]", "F32", "0,8", "8"), 8, "$.x.data_offsets: wanted [begin, end], found 3 numbers",
+		  GRAFT_E_DATA },
+		{ ENTRY("[4611686018427387904, 4]", "F32", "0", "0"), 0,
+		  "$.x.shape: more elements than memory can hold", GRAFT_E_DATA },
+		{ ENTRY("[0, 4611686018427387904, 4]", "F32", "0", "0"), 0,
+		  "$.x.shape: more elements than memory can hold", GRAFT_E_DATA },
 		{ ENTRY("[-1]", "F32", "0", "0"), 0, "$.x.shape[0]: wanted an integer from 0", GRAFT_E_DATA },
 		{ ENTRY("[2]", "float32", "0", "8"), 8, "$.x.dtype: wanted one of BOOL, U8, I8", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F8_E8M0", "0", "2"), 2, "tensor 'x' has the dtype F8_E8M0, which graft does not have", GRAFT_E_UNSUPPORTED },
+		{ ENTRY("[2]", "F8_E8M0", "0", "2"), 2, "tensor 'x' has the dtype F8_E8M0, which graft does not have",
+		  GRAFT_E_UNSUPPORTED },
 		{ "{\"x\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "the key \"data_offsets\" is missing", GRAFT_E_DATA },
-		{ "{\"x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"stride\":[]}}", 4, "no such key: 'stride'", GRAFT_E_DATA },
-		{ "{\"x\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"x\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2,
-		  "the key 'x' stands here for the second time", GRAFT_E_DATA },
-		{ "{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"y\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3,
+		{ "{\"x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"stride\":[]}}", 4,
+		  "no such key: 'stride'", GRAFT_E_DATA },
+		{ "{\"x\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},\"x\":{\"dtype\":\"U8\",\"shape\":[],"
+		  "\"data_offsets\":[1,2]}}", 2, "the key 'x' stands here for the second time", GRAFT_E_DATA },
+		{ "{\"x\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"y\":{\"dtype\":\"U8\","
+		  "\"shape\":[2],\"data_offsets\":[1,3]}}", 3,
 		  "tensor 'y' begins at byte 1 of the data, the one before it ends at 2", GRAFT_E_DATA },
-		{ "{\"\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1, "a tensor's name must not be empty", GRAFT_E_DATA },
-		{ "{\"__metadata__\":{\"a\":1}}", 0, "$.__metadata__.a: wanted a string, found an integer", GRAFT_E_DATA },
+		{ "{\"\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1,
+		  "a tensor's name must not be empty", GRAFT_E_DATA },
+		{ "{\"__metadata__\":{\"a\":1}}", 0, "$.__metadata__.a: wanted a string, found an integer",
+		  GRAFT_E_DATA },
 		{ "{\"__metadata__\":[]}", 0, "$.__metadata__: wanted an object, found an array", GRAFT_E_DATA },
 		{ "{} x", 0, "wanted nothing more after the end of the document", GRAFT_E_DATA },
 		{ " {}", 0, "which begins with '{'", GRAFT_E_DATA },
@@ -202,7 +215,8 @@ TEST(tensor_files_with_any_byte_changed_never_crash)
 		Scene s = begin("w");
 		size_t n = npy(bytes, 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}\n", "01234567", 8);
 		if (which)
-			n = safetensors(bytes, "{\"x\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[0,2]},\"y\":{\"dtype\":\"BOOL\",\"shape\":[1],"
+			n = safetensors(bytes, "{\"x\":{\"dtype\":\"U8\",\"shape\":[2,1],\"data_offsets\":[0,2]},"
+			                "\"y\":{\"dtype\":\"BOOL\",\"shape\":[1],"
 			                       "\"data_offsets\":[2,3]},\"__metadata__\":{\"a\":\"b\"}}", 3);
 		put_file(&s, bytes, n);
 		CHECK_INT(load(&s), GRAFT_OK);
@@ -220,7 +234,8 @@ TEST(tensor_files_with_any_byte_changed_never_crash)
 
 TEST(safetensors_are_written_aligned_and_read_back)
 {
-	static const int64_t n3[] = { 3 }, n23[] = { 2, 3 }, dense[] = { 3, 1 }, turned[] = { 1, 2 }, back[] = { -1 }, expanded[] = { 0, 1 };
+	static const int64_t n3[] = { 3 }, n23[] = { 2, 3 }, dense[] = { 3, 1 }, turned[] = { 1, 2 }, back[] = { -1 },
+		expanded[] = { 0, 1 };
 	static const uint8_t u8[] = { 1, 2, 3 };
 	static const double f64[] = { 1, 2, 3, 4, 5, 6 };
 	static const uint16_t bf16[] = { 0x3f80, 0x4000, 0x7fc0, 0xff80, 0, 1 };
@@ -277,7 +292,8 @@ TEST(npy_is_read)
 {
 	static const float data[] = { 1, 2, 3, 4, 5, 6 };
 	static const struct { int version; const char *dict; graft_dtype dtype; size_t n; int64_t stride0; } good[] = {
-		{ 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }          \n", GRAFT_DTYPE_f32, 24, 3 },
+		{ 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }          \n", GRAFT_DTYPE_f32,
+		  24, 3 },
 		{ 2, "{\"shape\":(2,3,),\"descr\":\"=f4\",\"fortran_order\":True}", GRAFT_DTYPE_f32, 24, 1 },
 		{ 3, "{'descr': '|u1', 'fortran_order': False, 'shape': (24,)}", GRAFT_DTYPE_u8, 24, 1 },
 		{ 1, "{'descr': '<V2', 'fortran_order': False, 'shape': (3, 4)}", GRAFT_DTYPE_bf16, 24, 4 },
@@ -306,25 +322,30 @@ TEST(npy_that_is_not_plain_is_refused)
 		{ "{'descr': '>f4', 'fortran_order': False, 'shape': (2,)}", "big endian" },
 		{ "{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", "Python objects" },
 		{ "{'descr': '|V1', 'fortran_order': False, 'shape': (8,)}", "which 8-bit float" },
-		{ "{'descr': '<u2', 'fortran_order': False, 'shape': (4,)}", "the .npy type '<u2' is none that graft has" },
+		{ "{'descr': '<u2', 'fortran_order': False, 'shape': (4,)}",
+		  "the .npy type '<u2' is none that graft has" },
 		{ "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", "structured types are not read" },
 		{ "{'descr': ('<f4', (2,)), 'fortran_order': False, 'shape': (1,)}", "structured types are not read" },
 		{ "{'descr': '', 'fortran_order': False, 'shape': (2,)}", "the .npy type ''" },
 		{ "{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", "wanted True or False, found \"0, 'shape'" },
-		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2)}", "the shape of one axis must be a tuple, written (2,)" },
+		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2)}",
+		  "the shape of one axis must be a tuple, written (2,)" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (,)}", "wanted a size" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2 3)}", "wanted ',' or ')'" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", "wanted a size" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': [2]}", "the shape, a tuple" },
-		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "a size beyond 64 bits" },
-		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 8)}", "more elements than memory can hold" },
+		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
+		  "a size beyond 64 bits" },
+		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 8)}",
+		  "more elements than memory can hold" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", "make 12 bytes, but 8 follow" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", "make 4 bytes, but 8 follow" },
 		{ "{'descr': '<f4', 'fortran_order': False}", "not all are there" },
 		{ "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "found 'descr' again" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'x': 1}", "found 'x'" },
 		{ "{'descr': '<f4' 'fortran_order': False, 'shape': (2,)}", "wanted ',' or '}'" },
-		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} evil()", "wanted nothing more, found \"evil()\"" },
+		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} evil()",
+		  "wanted nothing more, found \"evil()\"" },
 		{ "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", "found its end" },
 		{ "{'descr': '<f4", "a short text in quotes" },
 		{ "", "wanted a dict, found its end" },
@@ -453,7 +474,8 @@ static graft_status attempt(const Scene *s, Shortage *m, long n)
 	status = graft_tensors_new(ctx, &t, NULL);
 	if (!status) {
 		if (!(status = graft_tensors_load(t, s->file, NULL)))
-			status = graft_tensors_set(t, "y", &(graft_tensor){ (void *)(uintptr_t)one, one, one, 1, GRAFT_DTYPE_i64 }, NULL);
+			status = graft_tensors_set(t, "y", &(graft_tensor){ (void *)(uintptr_t)one, one, one, 1,
+			                                                    GRAFT_DTYPE_i64 }, NULL);
 		else
 			CHECK(!graft_tensors_at(t, 0, NULL));
 		if (!status)

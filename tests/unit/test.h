@@ -35,19 +35,21 @@ void test_fail(const char *file, int line, const char *fmt, ...) __attribute__((
 			test_fail(__FILE__, __LINE__, "%s is %lld, not %lld", #a, a_, b_); \
 	} while (0)
 
-#define CHECK_STR(a, b)                                                                 \
-	do {                                                                            \
-		const char *a_ = (a), *b_ = (b);                                        \
-		if (!a_ || strcmp(a_, b_) != 0)                                         \
-			test_fail(__FILE__, __LINE__, "%s is\n    \"%s\", not\n    \"%s\"", #a, a_ ? a_ : "(null)", b_); \
+#define CHECK_STR(a, b)                                                                         \
+	do {                                                                                    \
+		const char *a_ = (a), *b_ = (b);                                                \
+		if (!a_ || strcmp(a_, b_) != 0)                                                 \
+			test_fail(__FILE__, __LINE__, "%s is\n    \"%s\", not\n    \"%s\"", #a, \
+			          a_ ? a_ : "(null)", b_);                                      \
 	} while (0)
 
 /* The text holds this part. */
-#define CHECK_HAS(a, part)                                                              \
-	do {                                                                            \
-		const char *a_ = (a), *part_ = (part);                                  \
-		if (!a_ || !strstr(a_, part_))                                          \
-			test_fail(__FILE__, __LINE__, "%s is\n    \"%s\", without\n    \"%s\"", #a, a_ ? a_ : "(null)", part_); \
+#define CHECK_HAS(a, part)                                                                          \
+	do {                                                                                        \
+		const char *a_ = (a), *part_ = (part);                                              \
+		if (!a_ || !strstr(a_, part_))                                                      \
+			test_fail(__FILE__, __LINE__, "%s is\n    \"%s\", without\n    \"%s\"", #a, \
+			          a_ ? a_ : "(null)", part_);                                       \
 	} while (0)
 
 #endif

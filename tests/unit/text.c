@@ -44,7 +44,8 @@ TEST(f64_parse_leaves_float64)
 
 TEST(f64_parse_refuses)
 {
-	static const char *const wrong[] = { "", "-", ".5", "5.", "1e", "1e+", "e5", "1.2.3", "0x10", "1 ", " 1", "+1", "inf", "nan", "1,5", "--1" };
+	static const char *const wrong[] = { "", "-", ".5", "5.", "1e", "1e+", "e5", "1.2.3", "0x10", "1 ", " 1", "+1",
+	                                     "inf", "nan", "1,5", "--1" };
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		CHECK(isnan(parsed(wrong[i])));
 }
@@ -86,7 +87,8 @@ TEST(lexer_goes_back_and_names_the_rule)
 static void lex_kinds(Job *j, void *arg)
 {
 	static const char text[] = "a::b.c 1 -1.5 -inf \"\\u00e9\" : # x\n";
-	static const TokenKind kinds[] = { TOK_NAME, TOK_INT, TOK_FLOAT, TOK_FLOAT, TOK_STRING, TOK_PUNCT, TOK_LINE, TOK_LINE, TOK_END, TOK_END };
+	static const TokenKind kinds[] = { TOK_NAME, TOK_INT, TOK_FLOAT, TOK_FLOAT, TOK_STRING, TOK_PUNCT, TOK_LINE,
+	                                   TOK_LINE, TOK_END, TOK_END };
 	Lexer l;
 	(void)arg;
 	lex_start(&l, j, &j->scratch, GRAFT_E_SYNTAX, NULL, NULL, text, sizeof text - 1);

@@ -5,14 +5,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define META(dtype, sizes, strides) \
-	"{\"dtype\": " #dtype ", \"sizes\": [" sizes "], \"requires_grad\": false, \"device\": {\"type\": \"cpu\", \"index\": null}, " \
+#define META(dtype, sizes, strides)                                                                                  \
+	"{\"dtype\": " #dtype ", \"sizes\": [" sizes "], \"requires_grad\": false, \"device\": {\"type\": \"cpu\", " \
+	"\"index\": null}, "                                                                                         \
 	"\"strides\": [" strides "], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}"
 #define I(n) "{\"as_int\": " #n "}"
 #define T(name) "{\"as_tensor\": {\"name\": \"" name "\"}}"
 #define ARG(name, arg) "{\"name\": \"" name "\", \"arg\": " arg ", \"kind\": 1}"
-#define NODE(target, args, name) \
-	"{\"target\": \"torch.ops." target "\", \"inputs\": [" args "], \"outputs\": [" T(name) "], \"metadata\": {}, " \
+#define NODE(target, args, name)                                                                      \
+	"{\"target\": \"torch.ops." target "\", \"inputs\": [" args "], \"outputs\": [" T(name) "], " \
+	"\"metadata\": {}, "                                                                          \
 	"\"is_hop_single_tensor_return\": null, \"name\": \"" name "\"}"
 
 #define MUL NODE("aten.mul.Tensor", ARG("self", T("x")) ", " ARG("other", T("p_w")), "y")
@@ -26,14 +28,16 @@ static const char *model_text(Model m)
 {
 	static char text[1 << 16];
 	int n = snprintf(text, sizeof text,
-		"{\"graph_module\": {\"graph\": {\"inputs\": [" T("p_w") ", " T("x") "], \"outputs\": [" T("%s") "], \"nodes\": [%s], "
-		"\"tensor_values\": {\"p_w\": " META(7, I(3), I(1)) ", \"x\": {\"dtype\": 7, \"sizes\": [%s]}, "
+		"{\"graph_module\": {\"graph\": {\"inputs\": [" T("p_w") ", " T("x") "], \"outputs\": [" T("%s") "], "
+		"\"nodes\": [%s], \"tensor_values\": {\"p_w\": " META(7, I(3),
+		                                                      I(1)) ", \"x\": {\"dtype\": 7, \"sizes\": [%s]}, "
 		"\"y\": {\"dtype\": 7, \"sizes\": [%s]}%s}, \"sym_int_values\": {}}, "
-		"\"signature\": {\"input_specs\": [{\"parameter\": {\"arg\": {\"name\": \"p_w\"}, \"parameter_name\": \"m.w\"}}, "
-		"{\"user_input\": {\"arg\": " T("x") "}}], \"output_specs\": [{\"user_output\": {\"arg\": " T("%s") "}}]}}, "
-		"\"range_constraints\": {}, \"schema_version\": {\"major\": %s, \"minor\": 17}, \"new_key\": [1e40]}",
-		m.output ? m.output : "y", m.nodes ? m.nodes : MUL, m.x_sizes ? m.x_sizes : SIZES, m.x_sizes ? m.x_sizes : SIZES,
-		m.more_values ? m.more_values : "", m.output ? m.output : "y", m.version ? m.version : "8");
+		"\"signature\": {\"input_specs\": [{\"parameter\": {\"arg\": {\"name\": \"p_w\"}, \"parameter_name\": "
+		"\"m.w\"}}, {\"user_input\": {\"arg\": " T("x") "}}], \"output_specs\": [{\"user_output\": "
+		"{\"arg\": " T("%s") "}}]}}, \"range_constraints\": {}, \"schema_version\": {\"major\": %s, \"minor\": "
+		"17}, \"new_key\": [1e40]}", m.output ? m.output : "y", m.nodes ? m.nodes : MUL,
+		m.x_sizes ? m.x_sizes : SIZES, m.x_sizes ? m.x_sizes : SIZES, m.more_values ? m.more_values : "",
+		m.output ? m.output : "y", m.version ? m.version : "8");
 	CHECK(n > 0 && (size_t)n < sizeof text);
 	return text;
 }
@@ -41,8 +45,9 @@ static const char *model_text(Model m)
 static const char *config(const char *path, const char *pickle, const char *meta)
 {
 	static char text[1024];
-	snprintf(text, sizeof text, "{\"config\": {\"m.w\": {\"path_name\": \"%s\", \"is_param\": true, \"use_pickle\": %s, \"tensor_meta\": %s}}}",
-	         path, pickle, meta);
+	snprintf(text, sizeof text,
+	         "{\"config\": {\"m.w\": {\"path_name\": \"%s\", \"is_param\": true, \"use_pickle\": %s, "
+	         "\"tensor_meta\": %s}}}", path, pickle, meta);
 	return text;
 }
 
@@ -111,7 +116,8 @@ static const float *run(Scene *s, graft_plan **plan)
 	static const int64_t shape[] = { 2, 3 }, stride[] = { 3, 1 };
 	graft_tensors *in;
 	CHECK_INT(graft_tensors_new(s->ctx, &in, &err), GRAFT_OK);
-	CHECK_INT(graft_tensors_set(in, "x", &(graft_tensor){ (void *)(uintptr_t)x, shape, stride, 2, GRAFT_DTYPE_f32 }, &err), GRAFT_OK);
+	CHECK_INT(graft_tensors_set(in, "x", &(graft_tensor){ (void *)(uintptr_t)x, shape, stride, 2, GRAFT_DTYPE_f32 },
+	                            &err), GRAFT_OK);
 	graft_status status = graft_plan_new(s->g, NULL, in, plan, &err);
 	CHECK_STR(status ? err.message : "", "");
 	CHECK_INT(graft_plan_run(*plan, &err), GRAFT_OK);
@@ -138,8 +144,10 @@ TEST(torch_archive_runs_with_its_weights)
 
 TEST(torch_weights_are_views_of_their_storage)
 {
-	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(2) "], \"storage_offset\": " I(1) "}", 1, 3, 5);
-	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(0) "], \"storage_offset\": " I(5) "}", 5, 5, 5);
+	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(2) "], \"storage_offset\": " I(1) "}",
+	              1, 3, 5);
+	multiplies_by("{\"dtype\": 7, \"sizes\": [" I(3) "], \"strides\": [" I(0) "], \"storage_offset\": " I(5) "}",
+	              5, 5, 5);
 }
 
 /* ---- expressions ---- */
@@ -207,7 +215,8 @@ TEST(torch_expression_a_million_deep)
 
 TEST(torch_expression_cut_or_damaged)
 {
-	static const char whole[] = "Add(Mul(Integer(2), Symbol('s77', integer=True)), FloorDiv(Symbol('s0'), Integer(3)))";
+	static const char whole[] = "Add(Mul(Integer(2), Symbol('s77', integer=True)), FloorDiv(Symbol('s0'), "
+		"Integer(3)))";
 	char json[sizeof whole + 2];
 	for (size_t n = 0; n < sizeof whole - 1; n++) {
 		snprintf(json, sizeof json, "\"%.*s\"", (int)n, whole);
@@ -225,26 +234,35 @@ TEST(torch_expression_cut_or_damaged)
 
 TEST(torch_names)
 {
-	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("gone")), "y") }, GRAFT_E_GRAPH, "says what \"gone\" is");
-	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("y")), "y") }, GRAFT_E_GRAPH, "nothing before makes it");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("gone")), "y") }, GRAFT_E_GRAPH,
+	              "says what \"gone\" is");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("y")), "y") }, GRAFT_E_GRAPH,
+	              "nothing before makes it");
 	refuses_model((Model){ .nodes = MUL ", " MUL }, GRAFT_E_GRAPH, "was made before");
-	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("x")), "x") }, GRAFT_E_GRAPH, "was made before");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", T("x")), "x") }, GRAFT_E_GRAPH,
+	              "was made before");
 	refuses_model((Model){ .nodes = "" }, GRAFT_E_GRAPH, "output 'y' is made by nothing");
 	refuses_model((Model){ .output = "q" }, GRAFT_E_GRAPH, "says what \"q\" is");
 	refuses_model((Model){ .more_values = ", \"z\\u0041\": {}" }, GRAFT_E_GRAPH, "holds escapes");
-	refuses_model((Model){ .nodes = "{\"target\": \"a\", \"inputs\": []}" }, GRAFT_E_GRAPH, "\"outputs\" is missing");
-	refuses_model((Model){ .nodes = "{\"target\": \"\", \"inputs\": [], \"outputs\": []}" }, GRAFT_E_GRAPH, "must not be empty");
+	refuses_model((Model){ .nodes = "{\"target\": \"a\", \"inputs\": []}" }, GRAFT_E_GRAPH,
+	              "\"outputs\" is missing");
+	refuses_model((Model){ .nodes = "{\"target\": \"\", \"inputs\": [], \"outputs\": []}" }, GRAFT_E_GRAPH,
+	              "must not be empty");
 }
 
 /* Found while our ops were being tried, and again when the node was to be kept as it is. */
 TEST(torch_arguments)
 {
-	refuses_model((Model){ .nodes = NODE("aten.add.Tensor", ARG("self", T("x")) ", " ARG("other", "{\"as_float\": \"much\"}"), "y") },
+	refuses_model((Model){ .nodes = NODE("aten.add.Tensor",
+	                                     ARG("self", T("x")) ", " ARG("other", "{\"as_float\": \"much\"}"), "y") },
 	              GRAFT_E_GRAPH, "wanted a float");
-	refuses_model((Model){ .nodes = NODE("aten.squeeze.dims", ARG("self", T("x")) ", " ARG("dim", "{\"as_ints\": [true]}"), "y") },
+	refuses_model((Model){ .nodes = NODE("aten.squeeze.dims",
+	                                     ARG("self", T("x")) ", " ARG("dim", "{\"as_ints\": [true]}"), "y") },
 	              GRAFT_E_GRAPH, "wanted an integer, found a boolean");
-	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{}"), "y") }, GRAFT_E_GRAPH, "found an empty one");
-	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{\"as_none\": true, \"as_int\": 1}"), "y") }, GRAFT_E_GRAPH,
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{}"), "y") }, GRAFT_E_GRAPH,
+	              "found an empty one");
+	refuses_model((Model){ .nodes = NODE("aten.neg.default", ARG("self", "{\"as_none\": true, \"as_int\": 1}"),
+	                                     "y") }, GRAFT_E_GRAPH,
 	              "found more");
 }
 
@@ -310,9 +328,12 @@ TEST(torch_weights_that_do_not_fit)
 	refuses_archive(config("weight_0", "false", VIEW(7, I(4), I(1), I(0))), GRAFT_E_DATA, "not that of 'p_w'");
 	refuses_archive(config("weight_0", "false", VIEW(13, I(3), I(1), I(0))), GRAFT_E_DATA, "not that of 'p_w'");
 	refuses_archive(config("weight_0", "false", VIEW(7, I(3), "", I(0))), GRAFT_E_DATA, "1 sizes, but 0 strides");
-	refuses_archive(config("weight_7", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA, "the archive holds no m/data/weights/weight_7");
-	refuses_archive(config("../../models/model.json", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA, "the archive holds no");
-	refuses_archive(config("weight_0", "true", VIEW(7, I(3), I(1), I(0))), GRAFT_E_UNSUPPORTED, "graft runs no pickles");
+	refuses_archive(config("weight_7", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA,
+	                "the archive holds no m/data/weights/weight_7");
+	refuses_archive(config("../../models/model.json", "false", VIEW(7, I(3), I(1), I(0))), GRAFT_E_DATA,
+	                "the archive holds no");
+	refuses_archive(config("weight_0", "true", VIEW(7, I(3), I(1), I(0))), GRAFT_E_UNSUPPORTED,
+	                "graft runs no pickles");
 	refuses_archive("{\"config\": {}}", GRAFT_E_DATA, "its data are missing");
 	refuses_archive(NULL, GRAFT_E_DATA, "its data are missing");
 	refuses_archive("{\"config\": {}", GRAFT_E_SYNTAX, "found the end");
@@ -325,7 +346,8 @@ TEST(torch_pickled_weights)
 	zip_put(&z, "m/models/model.json", text, strlen(text));
 	zip_put(&z, "m/data/weights/model.pt", "\x80\x02", 2);
 	zip_finish(&z);
-	refuses(z.data, z.size, GRAFT_E_UNSUPPORTED, "graft runs no pickles: write the archive again with torch.export.save");
+	refuses(z.data, z.size, GRAFT_E_UNSUPPORTED,
+	        "graft runs no pickles: write the archive again with torch.export.save");
 	memset(&z, 0, sizeof z);
 	zip_put(&z, "serialized_exported_program.json", text, strlen(text));
 	zip_put(&z, "serialized_state_dict.pt", "\x80\x02", 2);
@@ -465,7 +487,8 @@ static graft_status load_and_write(void)
 
 TEST(torch_every_allocation_fails_once)
 {
-	archive(model_text((Model){ .nodes = MUL ", " NODE("aten.mul_.Tensor", ARG("self", T("y")) ", " ARG("other", T("x")), "t"),
+	archive(model_text((Model){ .nodes = MUL ", " NODE("aten.mul_.Tensor",
+	                                                   ARG("self", T("y")) ", " ARG("other", T("x")), "t"),
 	                            .more_values = ", \"t\": " META(7, SIZES, STRIDES), .output = "t" }),
 	        config("weight_0", "false", META(7, I(3), I(1))));
 	graft_status status = GRAFT_E_NOMEM;

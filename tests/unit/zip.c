@@ -12,7 +12,8 @@ static graft_context *context(void)
 	return ctx;
 }
 
-typedef struct Reading { const char *data; size_t size; const char *entry; char text[256]; size_t n, address; bool verify; } Reading;
+typedef struct Reading { const char *data; size_t size; const char *entry; char text[256]; size_t n,
+                         address; bool verify; } Reading;
 
 static void read_body(Job *job, void *arg)
 {

@@ -35,7 +35,8 @@ static void common(TestZip *z, int i)
 	number(z, strlen(z->name[i]), 2);
 }
 
-static void put(TestZip *z, const char *name, int method, const void *data, size_t packed, size_t unpacked, uint32_t crc)
+static void put(TestZip *z, const char *name, int method, const void *data, size_t packed, size_t unpacked,
+                uint32_t crc)
 {
 	int i = z->n++;
 	CHECK(i < ZIP_MOST);

@@ -1,7 +1,8 @@
 /* blas.c - the vendor's BLAS, found at run time: rocBLAS for amd, cuBLAS for nvidia.
  *
- * hipBLAS would be rocBLAS behind another name, and its enumerations changed between its versions; rocBLAS's did not. On sim a stand-in
- * with rocBLAS's interface is used where a test has put one. Nothing of these libraries is needed to compile this.
+ * hipBLAS would be rocBLAS behind another name, and its enumerations changed between its versions; rocBLAS's did not.
+ * On sim a stand-in with rocBLAS's interface is used where a test has put one. Nothing of these libraries is needed to
+ * compile this.
  *
  * Row-major c = a * b is column-major transpose(c) = transpose(b) * transpose(a), so b is passed first.
  */
@@ -37,28 +38,31 @@ struct BlasLib {
 
 static int rocblas_call(Function fn, void *handle, const Call *c)
 {
-	typedef int (*Gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, int64_t, const void *, int, int,
-	                    int64_t, const void *, const void *, int, int, int64_t, void *, int, int, int64_t, int, int, int, int32_t,
-	                    uint32_t);
-	return ((Gemm)fn)(handle, c->first.trans, c->second.trans, c->m, c->n, c->k, c->alpha, c->first.data, c->dtype, c->first.ld,
-	                  c->first.batch, c->second.data, c->dtype, c->second.ld, c->second.batch, c->beta, c->c, c->dtype, c->ldc,
-	                  c->batch, c->c, c->dtype, c->ldc, c->batch, c->count, c->compute, 0, 0, 0);
+	typedef int (*Gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, int64_t,
+	                    const void *, int, int, int64_t, const void *, const void *, int, int, int64_t, void *, int,
+	                    int, int64_t, int, int, int, int32_t, uint32_t);
+	return ((Gemm)fn)(handle, c->first.trans, c->second.trans, c->m, c->n, c->k, c->alpha, c->first.data, c->dtype,
+	                  c->first.ld, c->first.batch, c->second.data, c->dtype, c->second.ld, c->second.batch, c->beta,
+	                  c->c, c->dtype, c->ldc, c->batch, c->c, c->dtype, c->ldc, c->batch, c->count, c->compute,
+	                  0, 0, 0);
 }
 
 static int cublas_call(Function fn, void *handle, const Call *c)
 {
-	typedef int (*Gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, long long, const void *, int, int,
-	                    long long, const void *, void *, int, int, long long, int, int, int);
-	return ((Gemm)fn)(handle, c->first.trans, c->second.trans, c->m, c->n, c->k, c->alpha, c->first.data, c->dtype, c->first.ld,
-	                  c->first.batch, c->second.data, c->dtype, c->second.ld, c->second.batch, c->beta, c->c, c->dtype, c->ldc,
-	                  c->batch, c->count, c->compute, -1);
+	typedef int (*Gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, long long,
+	                    const void *, int, int, long long, const void *, void *, int, int, long long, int,
+	                    int, int);
+	return ((Gemm)fn)(handle, c->first.trans, c->second.trans, c->m, c->n, c->k, c->alpha, c->first.data, c->dtype,
+	                  c->first.ld, c->first.batch, c->second.data, c->dtype, c->second.ld, c->second.batch, c->beta,
+	                  c->c, c->dtype, c->ldc, c->batch, c->count, c->compute, -1);
 }
 
-#define ROCBLAS                                                                                                        \
-	.functions = { "rocblas_create_handle", "rocblas_destroy_handle", "rocblas_set_stream",                        \
-	               "rocblas_gemm_strided_batched_ex" },                                                            \
-	.as_is = 111, .transposed = 112, .compute_f32 = 151, .compute_f64 = 152, .gemm = rocblas_call,                 \
-	.dtypes = { [GRAFT_DTYPE_f16] = 150, [GRAFT_DTYPE_f32] = 151, [GRAFT_DTYPE_f64] = 152, [GRAFT_DTYPE_bf16] = 168 }
+#define ROCBLAS                                                                                        \
+	.functions = { "rocblas_create_handle", "rocblas_destroy_handle", "rocblas_set_stream",        \
+	               "rocblas_gemm_strided_batched_ex" },                                            \
+	.as_is = 111, .transposed = 112, .compute_f32 = 151, .compute_f64 = 152, .gemm = rocblas_call, \
+	.dtypes = { [GRAFT_DTYPE_f16] = 150, [GRAFT_DTYPE_f32] = 151, [GRAFT_DTYPE_f64] = 152,         \
+	            [GRAFT_DTYPE_bf16] = 168 }
 
 static const BlasLib libraries[] = {
 	{ .name = "rocBLAS", ROCBLAS,
@@ -123,7 +127,8 @@ static void find(graft_session *s)
 	const BlasLib *b = library();
 	const char *file = NULL;
 	if (!look(b, s->blas_fn, &file)) {
-		snprintf(s->blas_why, sizeof s->blas_why, "no %s is found (looked for %s to %s)", b->name, b->files[0], file);
+		snprintf(s->blas_why, sizeof s->blas_why, "no %s is found (looked for %s to %s)", b->name,
+		         b->files[0], file);
 		return;
 	}
 	int status = make_handle(s);
@@ -154,8 +159,8 @@ void blas_close(graft_session *s)
 /* ---- products ---------------------------------------------------------------------------------------------- */
 
 /* A row-major matrix of rows x cols, as BLAS reads it by columns; false when it has no words for its strides. */
-static bool side_of(const BlasLib *b, const void *data, int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride,
-                    int64_t batch, Side *out)
+static bool side_of(const BlasLib *b, const void *data, int64_t rows, int64_t cols, int64_t row_stride,
+                    int64_t col_stride, int64_t batch, Side *out)
 {
 	bool swap = col_stride != 1 && cols > 1;
 	int64_t lead = swap ? col_stride : row_stride, length = swap ? rows : cols, lines = swap ? cols : rows;
@@ -189,8 +194,8 @@ static bool call_of(const BlasLib *b, const graft_gemm *p, Call *out)
 {
 	bool f64 = p->dtype == GRAFT_DTYPE_f64;
 	Side c;
-	if (!has_dtype(b, p->dtype) || !number(p->m) || !number(p->n) || !number(p->k) || !number(p->batch) || p->c_j != 1 ||
-	    !side_of(b, p->b, p->k, p->n, p->b_k, p->b_j, p->b_batch, &out->first) ||
+	if (!has_dtype(b, p->dtype) || !number(p->m) || !number(p->n) || !number(p->k) || !number(p->batch) ||
+	    p->c_j != 1 || !side_of(b, p->b, p->k, p->n, p->b_k, p->b_j, p->b_batch, &out->first) ||
 	    !side_of(b, p->a, p->m, p->k, p->a_i, p->a_k, p->a_batch, &out->second) ||
 	    !side_of(b, p->c, p->m, p->n, p->c_i, 1, p->c_batch, &c))
 		return false;

@@ -1,4 +1,5 @@
-/* peak.c - peak rates of matrix products, by architecture: operations per compute unit and clock, as the makers state them. */
+/* peak.c - peak rates of matrix products, by architecture: operations per compute unit and clock, as the makers state
+ * them. */
 #include "session.h"
 #include <string.h>
 

@@ -93,7 +93,8 @@ KERNEL attend(Attention a)
 static Mat mat_of(const graft_tensor *t)
 {
 	int32_t r = t->rank;
-	return {t->dtype, r < 2 || t->shape[r - 2] == 1 ? 0 : t->stride[r - 2], r < 1 || t->shape[r - 1] == 1 ? 0 : t->stride[r - 1]};
+	return {t->dtype, r < 2 || t->shape[r - 2] == 1 ? 0 : t->stride[r - 2],
+	        r < 1 || t->shape[r - 1] == 1 ? 0 : t->stride[r - 1]};
 }
 
 static int64_t from_end(const graft_tensor *t, int32_t axis)
@@ -101,7 +102,8 @@ static int64_t from_end(const graft_tensor *t, int32_t axis)
 	return t->rank < axis ? 1 : t->shape[t->rank - axis];
 }
 
-static bool shapes_fit(const Attention *a, const graft_tensor *y, const graft_tensor *k, const graft_tensor *v, const graft_tensor *mask)
+static bool shapes_fit(const Attention *a, const graft_tensor *y, const graft_tensor *k, const graft_tensor *v,
+                       const graft_tensor *mask)
 {
 	return from_end(k, 1) == a->depth && from_end(v, 2) == a->n_keys && from_end(y, 2) == a->n_queries &&
 	       from_end(y, 1) == a->width &&
@@ -125,7 +127,8 @@ int hip_scaled_dot_product_attention(const graft_launch *l)
 	if (q->rank < 2 || k->rank < 2 || v->rank < 2 || y->rank < 2)
 		return launch_fail(l, GRAFT_E_USAGE, "attention: q, k, v and the result must have at least two axes");
 	if (!is_computed(y->dtype) || (mask && mask->dtype != GRAFT_DTYPE_bool && !is_computed(mask->dtype)))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "attention takes f16, bf16 and f32, and a mask that is bool or one of those");
+		return launch_fail(l, GRAFT_E_UNSUPPORTED,
+		                   "attention takes f16, bf16 and f32, and a mask that is bool or one of those");
 	a.n_queries = from_end(q, 2), a.depth = from_end(q, 1), a.n_keys = from_end(k, 2), a.width = from_end(v, 1);
 	a.y = mat_of(y), a.q = mat_of(q), a.k = mat_of(k), a.v = mat_of(v);
 	a.mask = mask ? mat_of(mask) : Mat();
@@ -138,7 +141,8 @@ int hip_scaled_dot_product_attention(const graft_launch *l)
 	Nest batch = nest_over(&front);
 	if (!shapes_fit(&a, y, k, v, mask) || !add_batch(&batch, q) || !add_batch(&batch, k) || !add_batch(&batch, v) ||
 	    (mask && !add_batch(&batch, mask)))
-		return launch_fail(l, GRAFT_E_USAGE, "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "attention: q[.., t, d], k[.., s, d], v[.., s, e] and a mask [.., t, s] do not give "
 		                   "the result [.., t, e]");
 	nest_join(&batch);
 	return nest_launch(batch, [&](const Walk &w) {

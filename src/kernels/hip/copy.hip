@@ -75,10 +75,12 @@ int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_ten
 {
 	Nest nest = nest_over(y);
 	if (!nest_add(&nest, x))
-		return launch_fail(l, GRAFT_E_USAGE, "an operand of rank %d does not broadcast to the result", static_cast<int>(x->rank));
+		return launch_fail(l, GRAFT_E_USAGE, "an operand of rank %d does not broadcast to the result",
+		                   static_cast<int>(x->rank));
 	nest_join(&nest);
 	return nest_launch(nest, [&](const Walk &w) {
-		return x->dtype == y->dtype ? move_walk(l, w) : launch_threads(l, convert_elements, w.size, w, y->dtype, x->dtype);
+		return x->dtype == y->dtype ? move_walk(l, w) :
+		       launch_threads(l, convert_elements, w.size, w, y->dtype, x->dtype);
 	});
 }
 
@@ -122,8 +124,8 @@ int hip_concat(const graft_launch *l)
 		return status;
 	axis = l->attr[0].i;
 	if (axis < 0 || axis >= l->out[0].rank)
-		return launch_fail(l, GRAFT_E_USAGE, "concat: there is no axis %lld in rank %d", static_cast<long long>(axis),
-		                   static_cast<int>(l->out[0].rank));
+		return launch_fail(l, GRAFT_E_USAGE, "concat: there is no axis %lld in rank %d",
+		                   static_cast<long long>(axis), static_cast<int>(l->out[0].rank));
 	for (int i = 0; i < l->n_in && !status; i++) {
 		const graft_tensor *x = &l->in[i];
 		graft_tensor part = l->out[0];
@@ -155,7 +157,8 @@ static int reshape_by_index(const graft_launch *l, const graft_tensor *y, const 
 	if (to.size == 0)
 		return 0;
 	if (to.rank > WALK_AXES || from.rank > WALK_AXES)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "reshape: more than %d axes that are not dense on both sides", WALK_AXES);
+		return launch_fail(l, GRAFT_E_UNSUPPORTED,
+		                   "reshape: more than %d axes that are not dense on both sides", WALK_AXES);
 	Move m = {nest_walk(&to), nest_walk(&from), y->dtype, x->dtype};
 	return launch_threads(l, convert_by_index, to.size, m);
 }
@@ -171,8 +174,8 @@ int hip_reshape(const graft_launch *l)
 	x = l->in[0];
 	y = l->out[0];
 	if (tensor_size(&x) != tensor_size(&y))
-		return launch_fail(l, GRAFT_E_USAGE, "reshape: %lld elements do not become %lld", static_cast<long long>(tensor_size(&x)),
-		                   static_cast<long long>(tensor_size(&y)));
+		return launch_fail(l, GRAFT_E_USAGE, "reshape: %lld elements do not become %lld",
+		                   static_cast<long long>(tensor_size(&x)), static_cast<long long>(tensor_size(&y)));
 	if (tensor_dense(&y)) {
 		dense_strides(x.shape, x.rank, stride);
 		y.shape = x.shape, y.stride = stride, y.rank = x.rank;

@@ -10,7 +10,8 @@ KERNEL arange_elements(char *y, int32_t dtype, int64_t n, int64_t stride, int64_
 	int64_t i = thread_index();
 	if (i < n)
 		store<int64_t>(dtype, y, i * stride, static_cast<int64_t>(static_cast<uint64_t>(start) +
-		                                                          static_cast<uint64_t>(i) * static_cast<uint64_t>(step)));
+		                                                          static_cast<uint64_t>(i) *
+		                                                          static_cast<uint64_t>(step)));
 }
 
 DEVICE void store_bits(int dtype, void *y, int64_t at, int64_t bits)
@@ -47,9 +48,10 @@ int hip_arange(const graft_launch *l)
 	if (status)
 		return status;
 	if (y->rank != 1)
-		return launch_fail(l, GRAFT_E_USAGE, "arange: the result must have rank 1, not %d", static_cast<int>(y->rank));
-	return launch_threads(l, arange_elements, y->shape[0], static_cast<char *>(y->data), y->dtype, y->shape[0], y->stride[0],
-	                      l->attr[0].i, l->attr[2].i);
+		return launch_fail(l, GRAFT_E_USAGE, "arange: the result must have rank 1, not %d",
+		                   static_cast<int>(y->rank));
+	return launch_threads(l, arange_elements, y->shape[0], static_cast<char *>(y->data), y->dtype, y->shape[0],
+	                      y->stride[0], l->attr[0].i, l->attr[2].i);
 }
 
 int hip_constant(const graft_launch *l)
@@ -62,8 +64,8 @@ int hip_constant(const graft_launch *l)
 	Nest nest = nest_over(y);
 	nest_join(&nest);
 	if (nest.size > 0 && list->n != 1 && list->n != nest.size)
-		return launch_fail(l, GRAFT_E_USAGE, "constant: %lld values do not fill %lld elements", static_cast<long long>(list->n),
-		                   static_cast<long long>(nest.size));
+		return launch_fail(l, GRAFT_E_USAGE, "constant: %lld values do not fill %lld elements",
+		                   static_cast<long long>(list->n), static_cast<long long>(nest.size));
 	int64_t next = 0;
 	return nest_launch(nest, [&](const Walk &w) {
 		if (list->n == 1)

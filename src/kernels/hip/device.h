@@ -3,7 +3,8 @@
  *   f16, bf16     storage of half precision, converted to nearest even
  *   Chunk         16 bytes, as they are loaded and stored
  *   Walk          where the elements of up to WALK_TENSORS tensors lie, index by index
- *   group_fold    one number out of one from each of 2^k neighbouring threads, in an order that does not depend on the warp size
+ *   group_fold    one number out of one from each of 2^k neighbouring threads, in an order that does not depend on the
+ *                 warp size
  *
  * The compiler is told not to contract a*b + c; where one rounding is meant, fmaf says so. So a kernel's bits are the
  * same on every device as far as its operations are exact to the last bit there.
@@ -58,7 +59,10 @@ template <> __device__ __forceinline__ float from_float<float>(float v) { return
 #if defined(__CUDACC__)
 DEVICE float to_float(f16 v) { return __half2float(__ushort_as_half(v.bits)); }
 template <> __device__ __forceinline__ f16 from_float<f16>(float v) { return {__half_as_ushort(__float2half_rn(v))}; }
-template <> __device__ __forceinline__ bf16 from_float<bf16>(float v) { return {__bfloat16_as_ushort(__float2bfloat16_rn(v))}; }
+template <> __device__ __forceinline__ bf16 from_float<bf16>(float v)
+{
+	return {__bfloat16_as_ushort(__float2bfloat16_rn(v))};
+}
 #else
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float v)
 {
@@ -104,7 +108,10 @@ typedef uint32_t Four __attribute__((vector_size(16)));
 DEVICE Chunk chunk_of(Four v) { return {{v[0], v[1], v[2], v[3]}}; }
 DEVICE Chunk load_chunk(const void *p) { return chunk_of(*static_cast<const Four *>(p)); }
 #if defined(__HIP_PLATFORM_AMD__)
-DEVICE Chunk load_chunk_once(const void *p) { return chunk_of(__builtin_nontemporal_load(static_cast<const Four *>(p))); }
+DEVICE Chunk load_chunk_once(const void *p)
+{
+	return chunk_of(__builtin_nontemporal_load(static_cast<const Four *>(p)));
+}
 #else
 DEVICE Chunk load_chunk_once(const void *p) { return load_chunk(p); }
 #endif
@@ -179,12 +186,15 @@ DEVICE uint8_t f8_from_float(int dtype, float v)
  * zero, saturating, NaN becoming 0; a stored bool is true when it is not 0. */
 DEVICE int64_t saturate(double v, int64_t least, int64_t most)
 {
-	return v >= static_cast<double>(most) ? most : v <= static_cast<double>(least) ? least : v == v ? static_cast<int64_t>(v) : 0;
+	return v >= static_cast<double>(most) ? most : v <= static_cast<double>(least) ? least :
+	       v == v ? static_cast<int64_t>(v) : 0;
 }
 
 template <class C> struct As;
 template <> struct As<float> { template <class V> static __device__ float of(V v) { return static_cast<float>(v); } };
-template <> struct As<double> { template <class V> static __device__ double of(V v) { return static_cast<double>(v); } };
+template <> struct As<double> {
+	template <class V> static __device__ double of(V v) { return static_cast<double>(v); }
+};
 template <> struct As<int64_t> {
 	template <class V> static __device__ int64_t of(V v) { return static_cast<int64_t>(v); }
 	static __device__ int64_t of(float v) { return saturate(v, INT64_MIN, INT64_MAX); }
@@ -212,7 +222,10 @@ DEVICE int64_t integer_of(float v, int64_t least, int64_t most) { return saturat
 DEVICE int64_t integer_of(double v, int64_t least, int64_t most) { return saturate(v, least, most); }
 DEVICE int64_t integer_of(int64_t v, int64_t, int64_t) { return v; }
 
-template <class T, class V> DEVICE void put(void *base, int64_t i, V v) { static_cast<T *>(base)[i] = static_cast<T>(v); }
+template <class T, class V> DEVICE void put(void *base, int64_t i, V v)
+{
+	static_cast<T *>(base)[i] = static_cast<T>(v);
+}
 
 template <class C> DEVICE void store(int dtype, void *base, int64_t i, C v)
 {

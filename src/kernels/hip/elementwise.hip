@@ -60,7 +60,8 @@ template <class Op, class T> DEVICE void compute_chunk(const Elementwise &e, con
 		b = some_of<T>(e, 2, at[2]);
 	UNROLL
 	for (int i = 0; i < Packed<T>::LANES; i++)
-		Packed<T>::put(y, i, Op::of(a.wide ? Packed<T>::get(a.chunk, i) : a.one, b.wide ? Packed<T>::get(b.chunk, i) : b.one));
+		Packed<T>::put(y, i, Op::of(a.wide ? Packed<T>::get(a.chunk, i) : a.one,
+		                            b.wide ? Packed<T>::get(b.chunk, i) : b.one));
 	store_chunk(e.walk.base[0] + at[0] * static_cast<int64_t>(sizeof(T)), y);
 }
 
@@ -116,7 +117,8 @@ template <class Op> static int floats(const graft_launch *l, int n_in)
 	if (status || (status = prepare(l, &e, &nest, n_in)))
 		return status;
 	if (!is_computed(e.dtype[0]))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is f16, bf16 or f32 here, not %s", dtype_name(e.dtype[0]));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is f16, bf16 or f32 here, not %s",
+		                   dtype_name(e.dtype[0]));
 	return nest_launch(nest, [&](const Walk &w) {
 		Elementwise some = e;
 		some.walk = w;
@@ -134,7 +136,8 @@ template <class Op> static int integers(const graft_launch *l, int n_in)
 	if (status || (status = prepare(l, &e, &nest, n_in)))
 		return status;
 	if (!is_integer(e.dtype[0]))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is an integer or bool, not %s", dtype_name(e.dtype[0]));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "the result of this op is an integer or bool, not %s",
+		                   dtype_name(e.dtype[0]));
 	return nest_launch(nest, [&](const Walk &w) {
 		Elementwise some = e;
 		some.walk = w;
@@ -145,7 +148,8 @@ template <class Op> static int integers(const graft_launch *l, int n_in)
 template <class Op> static int numbers(const graft_launch *l, int n_in)
 {
 	int status = launch_check(l, n_in, n_in, 1, 0);
-	return status ? status : is_integer(l->out[0].dtype) ? integers<typename Op::Integer>(l, n_in) : floats<typename Op::Float>(l, n_in);
+	return status ? status : is_integer(l->out[0].dtype) ? integers<typename Op::Integer>(l, n_in) :
+	       floats<typename Op::Float>(l, n_in);
 }
 
 /* ---- ops ---------------------------------------------------- */
@@ -166,8 +170,8 @@ DEVICE int64_t power(int64_t a, int64_t b)
  * unlike C's pow. */
 DEVICE float power_of_number(float a, float b)
 {
-	return b == 2 ? a * a : b == 0.5f ? sqrtf(a) : b == 1 ? a : b == 3 ? a * a * a : b == -0.5f ? 1 / sqrtf(a) : b == -1 ? 1 / a :
-	       b == -2 ? 1 / (a * a) : powf(a, b);
+	return b == 2 ? a * a : b == 0.5f ? sqrtf(a) : b == 1 ? a : b == 3 ? a * a * a : b == -0.5f ? 1 / sqrtf(a) :
+	       b == -1 ? 1 / a : b == -2 ? 1 / (a * a) : powf(a, b);
 }
 
 /* NaN, in whichever operand, is the result. */
@@ -187,24 +191,24 @@ DEVICE float sigmoid_of(float a) { return 1 / (1 + expf(-a)); }
 #define FLOAT_STEP(expr) static __device__ float of(float a, float b) { (void)a; (void)b; return expr; }
 #define INTEGER_STEP(expr) static __device__ int64_t of(int64_t a, int64_t b) { (void)a; (void)b; return expr; }
 
-#define FLOATS(name, n_in, expr)                                                                                               \
-	namespace {                                                                                                            \
-	struct Op_##name { FLOAT_STEP(expr) };                                                                                 \
-	}                                                                                                                      \
+#define FLOATS(name, n_in, expr)               \
+	namespace {                            \
+	struct Op_##name { FLOAT_STEP(expr) }; \
+	}                                      \
 	int hip_##name(const graft_launch *l) { return floats<Op_##name>(l, n_in); }
-#define NUMBERS(name, n_in, of_float, of_integer)                                                                              \
-	namespace {                                                                                                            \
-	struct Op_##name {                                                                                                     \
-		struct Float { FLOAT_STEP(of_float) };                                                                         \
-		struct Integer { INTEGER_STEP(of_integer) };                                                                   \
-	};                                                                                                                     \
-	}                                                                                                                      \
+#define NUMBERS(name, n_in, of_float, of_integer)            \
+	namespace {                                          \
+	struct Op_##name {                                   \
+		struct Float { FLOAT_STEP(of_float) };       \
+		struct Integer { INTEGER_STEP(of_integer) }; \
+	};                                                   \
+	}                                                    \
 	int hip_##name(const graft_launch *l) { return numbers<Op_##name>(l, n_in); }
 
-#define INTEGERS(name, n_in, expr)                                                                                             \
-	namespace {                                                                                                            \
-	struct Op_##name { INTEGER_STEP(expr) };                                                                               \
-	}                                                                                                                      \
+#define INTEGERS(name, n_in, expr)               \
+	namespace {                              \
+	struct Op_##name { INTEGER_STEP(expr) }; \
+	}                                        \
 	int hip_##name(const graft_launch *l) { return integers<Op_##name>(l, n_in); }
 
 NUMBERS(abs, 1, fabsf(a), a < 0 ? WRAP(0, -, a) : a)

@@ -28,7 +28,8 @@ template <class Piece> KERNEL gather_pieces(Gather g)
 	if (i >= g.y.size)
 		return;
 	bool there = find(g, i, at, &from);
-	reinterpret_cast<Piece *>(g.y.base[0])[at[0]] = there ? reinterpret_cast<const Piece *>(g.table)[from] : static_cast<Piece>(-1);
+	reinterpret_cast<Piece *>(g.y.base[0])[at[0]] = there ? reinterpret_cast<const Piece *>(g.table)[from] :
+		static_cast<Piece>(-1);
 }
 
 KERNEL gather_chunks(Gather g)
@@ -71,13 +72,16 @@ int hip_embedding(const graft_launch *l)
 	const graft_tensor *table = l->in, *ids = l->in + 1, *y = l->out;
 	if (status)
 		return status;
-	if (table->rank != 2 || y->rank != ids->rank + 1 || y->shape[y->rank - 1] != table->shape[1] || y->dtype != table->dtype)
-		return launch_fail(l, GRAFT_E_USAGE, "embedding: a table of rank 2 and ids give a result of the ids' rank and one");
+	if (table->rank != 2 || y->rank != ids->rank + 1 || y->shape[y->rank - 1] != table->shape[1] ||
+	    y->dtype != table->dtype)
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "embedding: a table of rank 2 and ids give a result of the ids' rank and one");
 	if (!is_integer(ids->dtype))
 		return launch_fail(l, GRAFT_E_USAGE, "embedding: ids must be integers, not %s", dtype_name(ids->dtype));
 	graft_tensor front = tensor_front(y, 1);
 	if (!same_shape(&front, ids))
-		return launch_fail(l, GRAFT_E_USAGE, "embedding: the result must have the shape of ids before its last axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "embedding: the result must have the shape of ids before its last axis");
 	Nest nest = nest_over(&front);
 	nest_add(&nest, ids);
 	const int64_t along[] = {y->stride[y->rank - 1], 0};

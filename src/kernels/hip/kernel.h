@@ -23,7 +23,10 @@ static inline const graft_tensor *operand(const graft_launch *l, int i)
 }
 
 static inline bool is_integer(int dtype) { return dtype <= GRAFT_DTYPE_i64; }
-static inline bool is_computed(int dtype) { return dtype == GRAFT_DTYPE_f16 || dtype == GRAFT_DTYPE_bf16 || dtype == GRAFT_DTYPE_f32; }
+static inline bool is_computed(int dtype)
+{
+	return dtype == GRAFT_DTYPE_f16 || dtype == GRAFT_DTYPE_bf16 || dtype == GRAFT_DTYPE_f32;
+}
 int32_t item_size(int dtype);
 int64_t tensor_size(const graft_tensor *t);
 bool same_shape(const graft_tensor *a, const graft_tensor *b);
@@ -120,7 +123,8 @@ static inline dim3 grid_of(int64_t blocks)
 int launched(const graft_launch *l);
 
 /* Queues a kernel; nothing when there are no blocks. */
-template <class... P, class... A> int launch_blocks(const graft_launch *l, void (*kernel)(P...), int64_t blocks, A... arguments)
+template <class... P, class... A> int launch_blocks(const graft_launch *l, void (*kernel)(P...), int64_t blocks,
+                                                    A... arguments)
 {
 	if (blocks <= 0)
 		return 0;
@@ -128,7 +132,8 @@ template <class... P, class... A> int launch_blocks(const graft_launch *l, void 
 	return launched(l);
 }
 
-template <class... P, class... A> int launch_threads(const graft_launch *l, void (*kernel)(P...), int64_t threads, A... arguments)
+template <class... P, class... A> int launch_threads(const graft_launch *l, void (*kernel)(P...), int64_t threads,
+                                                     A... arguments)
 {
 	return launch_blocks(l, kernel, threads / BLOCK + (threads % BLOCK != 0), arguments...);
 }

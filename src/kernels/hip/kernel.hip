@@ -27,10 +27,11 @@ int32_t item_size(int dtype) { return dtype_ok(dtype) ? dtypes[dtype].size : 0; 
 static int tensor_check(const graft_launch *l, const char *what, int i, const graft_tensor *t)
 {
 	if (!dtype_ok(t->dtype))
-		return launch_fail(l, GRAFT_E_USAGE, "%s %d has no dtype that is known: %d", what, i, static_cast<int>(t->dtype));
+		return launch_fail(l, GRAFT_E_USAGE, "%s %d has no dtype that is known: %d", what, i,
+		                   static_cast<int>(t->dtype));
 	if (t->rank < 0 || t->rank > GRAFT_MAX_RANK)
-		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i, static_cast<int>(t->rank),
-		                   GRAFT_MAX_RANK);
+		return launch_fail(l, GRAFT_E_USAGE, "%s %d has rank %d; a rank is 0 to %d", what, i,
+		                   static_cast<int>(t->rank), GRAFT_MAX_RANK);
 	if (!t->data && tensor_size(t) != 0)
 		return launch_fail(l, GRAFT_E_USAGE, "%s %d has elements but no memory", what, i);
 	return 0;
@@ -40,11 +41,13 @@ int launch_check(const graft_launch *l, int in_min, int in_max, int n_out, int n
 {
 	int status = 0;
 	if (l->struct_size < sizeof *l)
-		return launch_fail(l, GRAFT_E_USAGE, "a launch has %zu bytes, not %u", sizeof *l, static_cast<unsigned>(l->struct_size));
+		return launch_fail(l, GRAFT_E_USAGE, "a launch has %zu bytes, not %u", sizeof *l,
+		                   static_cast<unsigned>(l->struct_size));
 	if (l->n_in < in_min || l->n_in > in_max || l->n_out != n_out || l->n_attr < n_attr)
-		return launch_fail(l, GRAFT_E_USAGE, "the kernel takes %d to %d operands, %d results, %d attributes; it was given %d, %d, %d",
-		                   in_min, in_max, n_out, n_attr, static_cast<int>(l->n_in), static_cast<int>(l->n_out),
-		                   static_cast<int>(l->n_attr));
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "the kernel takes %d to %d operands, %d results, %d attributes; it was given %d, "
+		                   "%d, %d", in_min, in_max, n_out, n_attr, static_cast<int>(l->n_in),
+		                   static_cast<int>(l->n_out), static_cast<int>(l->n_attr));
 	for (int i = 0; i < l->n_in && !status; i++)
 		if (i < in_min || operand(l, i))
 			status = tensor_check(l, "operand", i, &l->in[i]);
@@ -189,5 +192,6 @@ bool walk_pack(Walk *w, int64_t lanes, unsigned *splat)
 int launched(const graft_launch *l)
 {
 	hipError_t e = hipGetLastError();
-	return e == hipSuccess ? 0 : launch_fail(l, GRAFT_E_EXEC, "the kernel was not launched: %s", hipGetErrorString(e));
+	return e == hipSuccess ? 0 :
+	       launch_fail(l, GRAFT_E_EXEC, "the kernel was not launched: %s", hipGetErrorString(e));
 }

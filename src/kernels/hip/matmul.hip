@@ -29,8 +29,8 @@ DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 
 /* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read
  * along the nearer axis. */
-template <class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at, const Mat &m, int64_t i0, int64_t rows,
-                                         int64_t j0, int64_t cols)
+template <class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at, const Mat &m,
+                                         int64_t i0, int64_t rows, int64_t j0, int64_t cols)
 {
 	bool down = m.i == 1;
 	for (unsigned t = threadIdx.x; t < TILE * DEPTH; t += BLOCK) {
@@ -102,7 +102,8 @@ static graft_gemm gemm_of(const graft_launch *l, const Product *p, const Nest *b
 	g.batch = last < 0 ? 1 : batch->shape[last];
 	g.a_i = p->a.i, g.a_k = p->a.j, g.b_k = p->b.i, g.b_j = p->b.j, g.c_i = p->c.i, g.c_j = p->c.j;
 	if (last >= 0)
-		g.c_batch = batch->stride[last][0], g.a_batch = batch->stride[last][1], g.b_batch = batch->stride[last][2];
+		g.c_batch = batch->stride[last][0], g.a_batch = batch->stride[last][1],
+		g.b_batch = batch->stride[last][2];
 	g.accumulate = p->bias != nullptr;
 	g.stream = l->stream;
 	return g;
@@ -113,8 +114,8 @@ static bool gemm(const graft_launch *l, Product p, const Nest *batch, const graf
 {
 	const graft_host *host = l->host;
 	*status = 0;
-	if (!host || !host->gemm || !is_computed(p.dtype) || p.k == 0 || !lies_well(&p.a, p.m, p.k) || !lies_well(&p.b, p.k, p.n) ||
-	    !lies_well(&p.c, p.m, p.n) || p.c.j != 1 || p.c.i < p.n)
+	if (!host || !host->gemm || !is_computed(p.dtype) || p.k == 0 || !lies_well(&p.a, p.m, p.k) ||
+	    !lies_well(&p.b, p.k, p.n) || !lies_well(&p.c, p.m, p.n) || p.c.j != 1 || p.c.i < p.n)
 		return false;
 	if (bias && (*status = tensor_convert(l, &l->out[0], bias)))
 		return true;
@@ -148,10 +149,11 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->dtype = l->out[0].dtype;
 	for (int i = 0; i < l->n_in; i++)
 		if (operand(l, i) && l->in[i].dtype != p->dtype)
-			return launch_fail(l, GRAFT_E_UNSUPPORTED, "a matrix product takes one dtype, not %s and %s", dtype_name(l->in[i].dtype),
-			                   dtype_name(p->dtype));
+			return launch_fail(l, GRAFT_E_UNSUPPORTED, "a matrix product takes one dtype, not %s and %s",
+			                   dtype_name(l->in[i].dtype), dtype_name(p->dtype));
 	if (!is_computed(p->dtype) && !is_integer(p->dtype))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "a matrix product takes f16, bf16, f32 and integers, not %s", dtype_name(p->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "a matrix product takes f16, bf16, f32 and integers, not %s",
+		                   dtype_name(p->dtype));
 	if (p->m == 0 || p->n == 0 || batch->size == 0)
 		return 0;
 	nest_join(batch);
@@ -164,7 +166,8 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->tiles_n = (p->n + TILE - 1) / TILE;
 	return nest_launch(*batch, [&](const Walk &w) {
 		p->batch = w;
-		return launch_blocks(l, is_integer(p->dtype) ? multiply<int64_t> : multiply<float>, w.size * p->tiles_m * p->tiles_n, *p);
+		return launch_blocks(l, is_integer(p->dtype) ? multiply<int64_t> : multiply<float>,
+		                     w.size * p->tiles_m * p->tiles_n, *p);
 	});
 }
 
@@ -207,8 +210,8 @@ int hip_matmul(const graft_launch *l)
 	int32_t a_vector = a->rank == 1, b_vector = b->rank == 1, own = 2 - a_vector - b_vector;
 	Product p = {};
 	if (a->rank < 1 || b->rank < 1 || c->rank < own)
-		return launch_fail(l, GRAFT_E_USAGE, "matmul: operands of rank %d and %d do not give rank %d", static_cast<int>(a->rank),
-		                   static_cast<int>(b->rank), static_cast<int>(c->rank));
+		return launch_fail(l, GRAFT_E_USAGE, "matmul: operands of rank %d and %d do not give rank %d",
+		                   static_cast<int>(a->rank), static_cast<int>(b->rank), static_cast<int>(c->rank));
 	p.a = mat_of(a, true);
 	p.b = mat_of(b, false);
 	p.c = {nullptr, a_vector ? 0 : c->stride[c->rank - own], b_vector ? 0 : c->stride[c->rank - 1]};

@@ -9,7 +9,8 @@
  * leaves no thread idle, and a group has one row, so no memory is used twice. Many rows: a warp or less has a row,
  * with no barrier. Few rows: as many threads as there are chunks, for a short way through.
  *
- *   PACKED    rows start at multiples of 16 bytes and hold whole chunks: 16-byte loads and stores; else element by element
+ *   PACKED    rows start at multiples of 16 bytes and hold whole chunks: 16-byte loads and stores; else element by
+ *             element
  *   norm_long rows of more than SLOTS chunks, or wide ones that are not packed: x is read twice
  */
 #include "kernel.h"
@@ -82,7 +83,8 @@ template <class T, bool PACKED> DEVICE void put_chunk(const Norm &p, char *row, 
 			int64_t at = c * LANES + i;
 			float w = p.w && at < p.n ? to_float(element<T>(p.w, at * p.w_step)) : 0;
 			if (at < p.n)
-				reinterpret_cast<T *>(row)[at * p.y_step] = from_float<T>(scaled<T>(p, Packed<T>::get(x, i), r, w));
+				reinterpret_cast<T *>(row)[at * p.y_step] =
+					from_float<T>(scaled<T>(p, Packed<T>::get(x, i), r, w));
 		}
 	}
 }
@@ -253,10 +255,12 @@ static int given(const graft_launch *l, Given *g, int x_at, int w_at, int y_at, 
 	const graft_tensor *x = &l->in[x_at], *w = operand(l, w_at), *y = &l->out[y_at];
 	int32_t last = x->rank - 1;
 	if (!is_computed(x->dtype) || x->dtype != l->in[0].dtype || y->dtype != x->dtype || (w && w->dtype != x->dtype))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rms_norm takes one dtype of f16, bf16 and f32, not %s and %s", dtype_name(x->dtype),
+		return launch_fail(l, GRAFT_E_UNSUPPORTED,
+		                   "rms_norm takes one dtype of f16, bf16 and f32, not %s and %s", dtype_name(x->dtype),
 		                   dtype_name(w ? w->dtype : y->dtype));
 	if (last < 0 || !same_shape(x, y))
-		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: operand and result must have one shape of at least one axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rms_norm: operand and result must have one shape of at least one axis");
 	if (w && (w->rank != 1 || w->shape[0] != x->shape[last]))
 		return launch_fail(l, GRAFT_E_USAGE, "rms_norm: the weight must have one axis of %lld elements",
 		                   static_cast<long long>(x->shape[last]));
@@ -321,7 +325,8 @@ int hip_fused_mla_dual_rms_norm(const graft_launch *l)
 	int status = launch_check(l, 4, 4, 2, 3);
 	bool early = !status && l->attr[2].i == 1;
 	Given q, kv;
-	if (status || (status = given(l, &q, 0, 1, 0, l->attr[0].f, early)) || (status = given(l, &kv, 2, 3, 1, l->attr[1].f, early)))
+	if (status || (status = given(l, &q, 0, 1, 0, l->attr[0].f, early)) ||
+	    (status = given(l, &kv, 2, 3, 1, l->attr[1].f, early)))
 		return status;
 	if (q.rows.rank > 1 || kv.rows.rank > 1) {
 		status = q.rows.rank > 1 ? launch_runs(l, &q) : launch_dtype(l, {{q.norm, {}}, 0});

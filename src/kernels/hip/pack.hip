@@ -38,7 +38,7 @@ template <size_t N, size_t A> constexpr Text<N + A + 2> signature(const char (&f
 	return s;
 }
 
-#define OP(name, family, in, out, effect, flags, infer, meaning, attrs)                                                        \
+#define OP(name, family, in, out, effect, flags, infer, meaning, attrs) \
 	static constexpr auto signature_##name = signature(#name "(" in ") -> (" out ")", STRIP attrs);
 #include "../../ir/ops.def"
 #undef OP
@@ -46,7 +46,8 @@ template <size_t N, size_t A> constexpr Text<N + A + 2> signature(const char (&f
 /* ---- the table ---------------------------------------------------- */
 
 enum : uint32_t {
-	FLOATS = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32),
+	FLOATS = GRAFT_DTYPE_BIT(GRAFT_DTYPE_f16) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_bf16) |
+		GRAFT_DTYPE_BIT(GRAFT_DTYPE_f32),
 	MOVED = FLOATS | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f64) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fn) |
 	        GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e4m3fnuz) | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f8e5m2),
 	BOTH = GRAFT_ROUND_LATE | GRAFT_ROUND_EARLY
@@ -59,7 +60,8 @@ static constexpr bool same_text(const char *a, const char *b)
 }
 static constexpr bool moves(const char *family, const char *name)
 {
-	return same_text(family, "copy") || same_text(family, "gather") || same_text(family, "create") || same_text(name, "cast");
+	return same_text(family, "copy") || same_text(family, "gather") || same_text(family, "create") ||
+	       same_text(name, "cast");
 }
 
 #define OP(name, family, ...) static constexpr uint32_t dtypes_##name = moves(#family, #name) ? MOVED : FLOATS;
@@ -71,8 +73,9 @@ static constexpr bool moves(const char *family, const char *name)
 #endif
 
 static const graft_kernel kernels[] = {
-#define ROW(name, rounds)                                                                                                      \
-	{ #name, signature_##name.text, 1, dtypes_##name, rounds, GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST | GRAFT_KERNEL_ANY_LAYOUT, \
+#define ROW(name, rounds)                                                            \
+	{ #name, signature_##name.text, 1, dtypes_##name, rounds,                    \
+	  GRAFT_KERNEL_ANY_STRIDE | GRAFT_KERNEL_ODD_LAST | GRAFT_KERNEL_ANY_LAYOUT, \
 	  GRAFT_HIP_ARCHS, 0, 0, 0, hip_##name },
 #include "pack.def"
 #undef ROW
@@ -81,7 +84,8 @@ static const graft_kernel kernels[] = {
 static const uint32_t n_kernels = sizeof kernels / sizeof *kernels;
 
 static const graft_pack pack = {
-	GRAFT_PACK_MAGIC, GRAFT_PACK_ABI, sizeof(graft_pack), sizeof(graft_kernel), "hip", GRAFT_VERSION, n_kernels, n_kernels, kernels,
+	GRAFT_PACK_MAGIC, GRAFT_PACK_ABI, sizeof(graft_pack), sizeof(graft_kernel), "hip", GRAFT_VERSION, n_kernels,
+		n_kernels, kernels,
 };
 
 extern "C" GRAFT_API const graft_pack *graft_pack_v1(void);

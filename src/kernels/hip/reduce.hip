@@ -1,6 +1,7 @@
 /* reduce.hip - sum and mean over any set of axes.
  *
- *   reduce_rows     the summed axes are the inner ones: a group of threads has one result, thread t the elements t, t + group, ...
+ *   reduce_rows     the summed axes are the inner ones: a group of threads has one result, thread t the elements t, t +
+ *                   group, ...
  *   reduce_columns  they are the outer ones: a thread has one result, neighbours have neighbours
  *
  * A thread empties its sum into a second one every FLUSH elements, so that the error grows with the root of their
@@ -100,7 +101,8 @@ static bool reduced_axes(const graft_attr *axes, int32_t rank, bool *gone)
 }
 
 /* Splits the axes of x into those y keeps and those summed; false when y does not have the shape of what is kept. */
-static bool split_axes(Nest *kept, Nest *summed, const graft_tensor *y, const graft_tensor *x, const bool *gone, bool keepdim)
+static bool split_axes(Nest *kept, Nest *summed, const graft_tensor *y, const graft_tensor *x, const bool *gone,
+                       bool keepdim)
 {
 	graft_tensor y_first = tensor_front(y, y->rank), x_first = tensor_front(x, x->rank);
 	int32_t at = 0;
@@ -151,11 +153,13 @@ static int reduce(const graft_launch *l, bool mean)
 	if (status)
 		return status;
 	if (!is_computed(y->dtype) && (mean || !is_integer(y->dtype)))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "%s gives f16, bf16 or f32 here, not %s", mean ? "mean" : "sum", dtype_name(y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "%s gives f16, bf16 or f32 here, not %s",
+		                   mean ? "mean" : "sum", dtype_name(y->dtype));
 	if (!reduced_axes(&l->attr[0], x->rank, gone) || !split_axes(&kept, &summed, y, x, gone, l->attr[1].i != 0))
 		return launch_fail(l, GRAFT_E_USAGE, "the result does not have the shape of the axes that are kept");
 	if (summed.rank > WALK_AXES)
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "a sum over %d axes apart from each other; at most %d are taken",
+		return launch_fail(l, GRAFT_E_UNSUPPORTED,
+		                   "a sum over %d axes apart from each other; at most %d are taken",
 		                   static_cast<int>(summed.rank), WALK_AXES);
 	r.gone = nest_walk(&summed);
 	r.y_dtype = y->dtype, r.x_dtype = x->dtype, r.mean = mean;

@@ -44,15 +44,19 @@ int hip_rope(const graft_launch *l)
 	if (status)
 		return status;
 	if (x->rank < 1 || !same_shape(x, y) || x->shape[x->rank - 1] % 2)
-		return launch_fail(l, GRAFT_E_USAGE, "rope: operand and result must have one shape, with an even last axis");
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: operand and result must have one shape, with an even last axis");
 	if (!is_computed(y->dtype))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes f16, bf16 and f32, not %s", dtype_name(y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes f16, bf16 and f32, not %s",
+		                   dtype_name(y->dtype));
 	int64_t n = x->shape[x->rank - 1] / 2, apart = l->attr[0].i ? 2 : 1, half = l->attr[0].i ? 1 : n;
 	graft_tensor front = tensor_front(y, 1);
 	Nest nest = nest_over(&front);
 	nest.n = 0;
-	if (!rope_add(&r, &nest, y, 2 * n) || !rope_add(&r, &nest, x, 2 * n) || !rope_add(&r, &nest, c, n) || !rope_add(&r, &nest, s, n))
-		return launch_fail(l, GRAFT_E_USAGE, "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
+	if (!rope_add(&r, &nest, y, 2 * n) || !rope_add(&r, &nest, x, 2 * n) || !rope_add(&r, &nest, c, n) ||
+	    !rope_add(&r, &nest, s, n))
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "rope: cos and sin must broadcast to x, with %lld numbers in the last axis",
 		                   static_cast<long long>(n));
 	const int64_t steps[] = {last_stride(y) * apart, last_stride(x) * apart, last_stride(c), last_stride(s)};
 	r.second[0] = last_stride(y) * half;

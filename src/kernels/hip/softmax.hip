@@ -43,10 +43,12 @@ int hip_softmax(const graft_launch *l)
 	if (status)
 		return status;
 	if (!same_shape(x, y) || (x->rank > 0 && (l->attr[0].i < 0 || l->attr[0].i >= x->rank)))
-		return launch_fail(l, GRAFT_E_USAGE, "softmax: there is no axis %lld, or operand and result differ in shape",
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "softmax: there is no axis %lld, or operand and result differ in shape",
 		                   static_cast<long long>(l->attr[0].i));
 	if (!is_computed(y->dtype))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "softmax gives f16, bf16 or f32 here, not %s", dtype_name(y->dtype));
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "softmax gives f16, bf16 or f32 here, not %s",
+		                   dtype_name(y->dtype));
 	s.y_dtype = y->dtype, s.x_dtype = x->dtype;
 	s.round = x->dtype == y->dtype ? GRAFT_DTYPE_f32 : y->dtype;
 	s.n = 1;

@@ -15,10 +15,18 @@ typedef cudaStream_t hipStream_t;
 #define hipGetLastError cudaGetLastError
 #define hipGetErrorString cudaGetErrorString
 
-#define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...) (kernel)<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define hipLaunchKernelGGL(kernel, grid, block, shared, stream, ...) \
+	(kernel)<<<grid, block, shared, stream>>>(__VA_ARGS__)
 
 /* HIP's shuffles are of the whole warp. */
-template <class T> static __device__ __forceinline__ T __shfl(T v, int lane) { return __shfl_sync(0xffffffffu, v, lane); }
-template <class T> static __device__ __forceinline__ T __shfl_xor(T v, int lanes) { return __shfl_xor_sync(0xffffffffu, v, lanes); }
+template <class T> static __device__ __forceinline__ T __shfl(T v, int lane)
+{
+	return __shfl_sync(0xffffffffu, v, lane);
+}
+
+template <class T> static __device__ __forceinline__ T __shfl_xor(T v, int lanes)
+{
+	return __shfl_xor_sync(0xffffffffu, v, lanes);
+}
 
 #endif
