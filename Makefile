@@ -78,7 +78,7 @@ build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
 
 -include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc src/kernels/hip/Makefile.inc tests/hipexec/Makefile.inc
 
-check: all build/check/graft build/check/unit $(TEST_PACKS) $(HIPEXEC_TESTS) $(HIP_TESTS)
+check: all build/check/graft build/check/unit $(TEST_PACKS) $(HIPEXEC_TESTS) $(HIP_TESTS) build/hipsim/w32/selftest build/hipsim/w64/selftest
 	tests/check.sh
 
 bless: build/check/graft $(TEST_PACKS)
