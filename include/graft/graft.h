@@ -236,6 +236,7 @@ typedef struct graft_rule {
 	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
 	const char *match, *emit;
 	/* more conditions; says why not with graft_match_refuse. NULL: none */
+	/* Asked of every way in which the pattern fits: an op that commutes is tried with its operands either way round. */
 	bool (*where)(void *user, graft_match *m);
 	void *user;                   /* for where */
 } graft_rule;
