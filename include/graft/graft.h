@@ -441,6 +441,7 @@ typedef struct graft_verify_options {
 	size_t struct_size;           /* sizeof(graft_verify_options) */
 	graft_plan_options run;
 	double rtol, atol;            /* negative: by dtype, see docs/run.md */
+	const char *reference;        /* the device that the first graph runs on; NULL: run.device */
 } graft_verify_options;
 
 typedef struct graft_verify_result {
@@ -452,7 +453,8 @@ typedef struct graft_verify_result {
 	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */
 } graft_verify_result;
 
-/* Runs both on the CPU with the same inputs and compares outputs by name. GRAFT_OK whether they agree or not. */
+/* Runs both with the same inputs and compares outputs by name. Devices are "cpu" (NULL) or "hip"; GRAFT_E_USAGE for
+ * "auto". GRAFT_OK whether they agree or not. */
 GRAFT_API graft_status graft_verify(graft_graph *a, graft_graph *b, const graft_verify_options *options,
                                     const graft_tensors *inputs, graft_verify_result *out, graft_error *err);
 

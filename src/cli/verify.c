@@ -45,6 +45,8 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) ||
 	    cli_plan_options(c, bind, &options.run))
 		return c->err.status;
+	options.run.device = cli_value(c, OPT_device);
+	options.reference = cli_value(c, OPT_reference);
 	progress_start(c, "running and comparing", c->files[0]);
 	graft_status status = graft_verify(a, b, &options, inputs, &result, &c->err);
 	progress_end(c);

@@ -522,6 +522,26 @@ TEST(without_a_device_hip_is_refused_and_auto_runs_on_the_cpu)
 	nothing_left();
 }
 
+TEST(the_threads_device_is_left_as_it_was)
+{
+	graft_verify_options options = { .struct_size = sizeof options, .rtol = -1, .atol = -1, .reference = "cpu" };
+	graft_verify_result result;
+	int device = 0;
+	fresh(32);
+	hipsim_devices(2);
+	CHECK_INT(hipSetDevice(1), 0);
+	Stage s = stage(small);
+	options.run = options_on(&s, HIP);
+	must_plan(&s, HIP);
+	must_run(&s);
+	must(&s, graft_verify(s.g, s.g, &options, NULL, &result, &s.err));
+	CHECK(result.same);
+	done(&s);
+	CHECK_INT(hipGetDevice(&device), 0);
+	CHECK_INT(device, 1);
+	nothing_left();
+}
+
 TEST(devices_that_are_not_there)
 {
 	static const struct { const char *device; graft_status status; const char *says; } cases[] = {
