@@ -39,7 +39,7 @@ static double run_timed(Job *job, graft_plan *p)
 	return first < REPEATED_BELOW ? fmin(first, run_once(job, p)) : first;
 }
 
-static Difference difference(const Pair *v, const graft_tensor *a, const graft_tensor *b)
+static graft_difference difference(const Pair *v, const graft_tensor *a, const graft_tensor *b)
 {
 	return tensors_compare(a, b, v->rtol, v->atol);
 }
@@ -81,22 +81,22 @@ static void check_outputs(const Pair *v)
 			        b->outputs[i]->name);
 }
 
-static bool worse(Difference x, Difference y)
+static bool worse(graft_difference x, graft_difference y)
 {
-	return x.same != y.same ? !x.same : x.rel > y.rel;
+	return x.same != y.same ? !x.same : x.max_rel > y.max_rel;
 }
 
 static void compare_outputs(const Pair *v)
 {
 	const graft_tensor *a;
 	const char *name;
-	Difference worst = { .same = true, .rel = -1 };
+	graft_difference worst = { .same = true, .max_rel = -1 };
 	v->out->same = true;
 	for (size_t i = 0; (a = graft_tensors_at(v->pa->outputs, i, &name)); i++) {
-		Difference d = difference(v, a, graft_tensors_get(v->pb->outputs, name));
+		graft_difference d = difference(v, a, graft_tensors_get(v->pb->outputs, name));
 		v->out->same &= d.same;
-		v->out->max_abs = fmax(v->out->max_abs, d.abs);
-		v->out->max_rel = fmax(v->out->max_rel, d.rel);
+		v->out->max_abs = fmax(v->out->max_abs, d.max_abs);
+		v->out->max_rel = fmax(v->out->max_rel, d.max_rel);
 		if (!worse(d, worst))
 			continue;
 		worst = d;

@@ -104,9 +104,9 @@ static void check_same(const graft_plan *a, const graft_plan *b, bool bits)
 	const char *name;
 	for (size_t i = 0; (x = graft_tensors_at(graft_plan_outputs(a), i, &name)); i++) {
 		y = graft_tensors_get(graft_plan_outputs(b), name);
-		Difference d = y ? tensors_compare(x, y, bits ? 0 : -1, bits ? 0 : -1) : (Difference){ .same = false };
+		graft_difference d = y ? tensors_compare(x, y, bits ? 0 : -1, bits ? 0 : -1) : (graft_difference){ .same = false };
 		if (!y || !d.same)
-			test_fail(__FILE__, __LINE__, "output %s differs by %g", name, d.abs);
+			test_fail(__FILE__, __LINE__, "output %s differs by %g", name, d.max_abs);
 	}
 }
 
