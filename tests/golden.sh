@@ -1,7 +1,7 @@
 #!/bin/sh
 # golden.sh - runs the golden cases: a graph in, exact text out.
 #
-#     tests/golden.sh [--bless] [--graft PROGRAM] [--packs FOLDER] [FILE.test...]
+#     tests/golden.sh [--bless] [--graft PROGRAM] [--packs FOLDER] [--device D] [FILE.test...]
 #
 # A case:
 #
@@ -17,11 +17,12 @@
 #
 # Blank lines in front of the next === do not count. A case runs in a folder of its own, with tests/data as data/, examples/ and packs/.
 # A case with the one command `graft opt - ...` that prints a graph must also survive notation -> JSON -> notation and back, and compute the
-# same numbers with and without the passes. --bless writes what was found into the files.
+# same numbers with and without the passes; with --device, also before them on the CPU and behind them on D, where a case with the one command
+# `graft run - --device cpu ...` must print the same too. --bless writes what was found into the files.
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 root=$(dirname "$here")
-graft=$root/build/check/graft packs=$root/build/packs bless=0
+graft=$root/build/check/graft packs=$root/build/packs bless=0 device=
 
 die() { echo "golden.sh: $*" >&2; exit 2; }
 
@@ -30,6 +31,7 @@ while [ $# -gt 0 ]; do
 	--bless) bless=1 ;;
 	--graft) graft=${2:?--graft needs a program}; shift ;;
 	--packs) packs=${2:?--packs needs a folder}; shift ;;
+	--device) device=${2:?--device needs the name of one}; shift ;;
 	-*) die "no such option: $1" ;;
 	*) break ;;
 	esac
@@ -51,6 +53,7 @@ ln -s "$(absolute "$graft")" "$tmp/bin/graft"
 ln -s "$here/data" "$tmp/case/data"
 ln -s "$root/examples" "$tmp/case/examples"
 ln -s "$(absolute "$packs")" "$tmp/case/packs"
+case $device in hip:*) device=hip:$(absolute "${device#hip:}") ;; esac
 PATH=$tmp/bin:$PATH
 if command -v timeout >/dev/null; then limit="timeout 60"; else limit=; fi
 
@@ -67,8 +70,15 @@ function finish()
 			print "" > (dir "/roundtrip")
 		if (!no_numeric)
 			print "graft verify -" options(cmd) " --random 1" bind > (dir "/numeric")
+		if (!no_numeric && device && cmd !~ / --(kernels|target) /)
+			print "graft verify -" options(cmd) " --random 1" bind " --reference cpu --device " device > (dir "/numeric_there")
 		close(dir "/roundtrip")
 		close(dir "/numeric")
+		close(dir "/numeric_there")
+	}
+	if (n_cmds == 1 && device && sub(/^graft run - --device cpu/, "graft run - --device " device, cmd)) {
+		print cmd > (dir "/run_there")
+		close(dir "/run_there")
 	}
 	dir = ""
 }
@@ -127,9 +137,12 @@ run_case() {
 	case $first in
 	graph\ *) [ ! -f roundtrip ] || { same_text out && same_json rt.json; } || echo "the round trip fails" >>checks ;;
 	{*) [ ! -f roundtrip ] || same_json out || echo "the round trip fails" >>checks ;;
-	*) rm -f numeric ;;
+	*) rm -f numeric numeric_there ;;
 	esac
-	[ ! -f numeric ] || $limit sh ./numeric <in >numbers 2>&1 || { cat numeric numbers; } >>checks
+	for c in numeric numeric_there; do
+		[ ! -f $c ] || $limit sh ./$c <in >numbers 2>&1 || { cat $c numbers; } >>checks
+	done
+	[ ! -f run_there ] || { $limit sh ./run_there <in >there 2>numbers && diff out there; } >>checks 2>&1 || cat run_there numbers >>checks
 	printf . >>out
 }
 
@@ -236,7 +249,7 @@ n=$(cat "$@" | grep -c '^=== ')
 [ "$n" -gt 0 ] || die "no case in $*"
 i=0
 (while [ $((i += 1)) -le "$n" ]; do echo "$tmp/case/$i"; done) | xargs mkdir
-awk -v tmp="$tmp" "$split" "$@" || die "cannot take the cases apart"
+awk -v tmp="$tmp" -v device="$device" "$split" "$@" || die "cannot take the cases apart"
 run_half 1 "$n" &
 run_half 2 "$n"
 wait
