@@ -404,6 +404,16 @@ TEST(sort_short_lines)
 		one_sort(r, GRAFT_DTYPE_bf16, {2, n}, 1, n % 2 ? 9 : -1, 0);
 }
 
+/* A few of each piece that is read are better than the best so far. */
+static void few_better(Random &r)
+{
+	Tensor x(GRAFT_DTYPE_i32, {9000});
+	for (int64_t i = 0; i < 9000; i++)
+		x.put(i, i < 1024 ? 1 : i % 50 ? 0 : static_cast<double>(i));
+	SAME(topk, {&x}, {{GRAFT_DTYPE_i32, {1000}}, {GRAFT_DTYPE_i64, {1000}}},
+	     {attr_int(1000), attr_int(0), attr_int(1), attr_int(1)});
+}
+
 TEST(sort_long_lines)
 {
 	Random r;
@@ -419,6 +429,7 @@ TEST(sort_long_lines)
 		x.put(i, static_cast<double>(i));
 	SAME(topk, {&x}, {{GRAFT_DTYPE_i32, {900}}, {GRAFT_DTYPE_i64, {900}}},
 	     {attr_int(900), attr_int(0), attr_int(1), attr_int(1)});
+	few_better(r);
 	/* ids that are no i64 have no halves */
 	Tensor z = tensor(r, GRAFT_DTYPE_f32, {2100});
 	SAME(sort, {&z}, {{GRAFT_DTYPE_f32, {2100}}, {GRAFT_DTYPE_i32, {2100}}},
@@ -539,6 +550,7 @@ TEST(index_schedules)
 		one_sort(r, GRAFT_DTYPE_f32, {5, 100}, 1, 7, 6);
 		one_sort(r, GRAFT_DTYPE_i32, {4100}, 0, -1, 50);
 		one_sort(r, GRAFT_DTYPE_f32, {5000}, 0, 1000, 0);
+		few_better(r);
 		one_grouped(r, GRAFT_DTYPE_f32, 80, 18, 7, {3, 70, 75});
 	}
 	hipsim_schedule(0);
