@@ -143,7 +143,7 @@ DEVICE void find_part(const Groups &g, int64_t tile, int64_t (&room)[BLOCK / 32]
 		int64_t k = first + threadIdx.x, end = g.p.m;
 		if (k < g.n)
 			end = load<int64_t>(g.ends_dtype, g.ends, k * g.ends_step);
-		end = end > g.p.m ? g.p.m : end;
+		end = end < 0 ? 0 : end > g.p.m ? g.p.m : end;
 		int64_t begin = Max::of(last, block_before<Max>(end, room, &most));
 		end = Max::of(begin, end);
 		int64_t own = (end - begin + TILE - 1) / TILE, at = tiles + block_before<Sum>(own, room, &sum);
