@@ -24,6 +24,21 @@ struct Product {
 	int32_t dtype;                        /* of all */
 };
 
+/* How numbers are read, summed and written: those of half precision and float32 in float, integers in int64_t. */
+template <class T> struct Number {
+	typedef float sum;
+	static __device__ float get(int, const char *base, int64_t i) { return to_float(element<T>(base, i)); }
+	static __device__ void set(int, char *base, int64_t i, float v)
+	{
+		reinterpret_cast<T *>(base)[i] = from_float<T>(v);
+	}
+};
+template <> struct Number<int64_t> {
+	typedef int64_t sum;
+	static __device__ int64_t get(int dtype, const char *base, int64_t i) { return load<int64_t>(dtype, base, i); }
+	static __device__ void set(int dtype, char *base, int64_t i, int64_t v) { store<int64_t>(dtype, base, i, v); }
+};
+
 DEVICE float add_product(float sum, float a, float b) { return fmaf(a, b, sum); }
 DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 {
@@ -32,14 +47,14 @@ DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 
 /* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read
  * along the nearer axis. */
-template <class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at, const Mat &m,
-                                         int64_t i0, int64_t rows, int64_t j0, int64_t cols)
+template <class T, class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at,
+                                                  const Mat &m, int64_t i0, int64_t rows, int64_t j0, int64_t cols)
 {
 	bool down = m.i == 1;
 	for (unsigned t = threadIdx.x; t < TILE * DEPTH; t += BLOCK) {
 		unsigned i = down ? t % TILE : t / DEPTH, j = down ? t / TILE : t % DEPTH;
 		bool inside = i0 + i < rows && j0 + j < cols;
-		tile[j][i] = inside ? load<C>(dtype, base, at + (i0 + i) * m.i + (j0 + j) * m.j) : 0;
+		tile[j][i] = inside ? Number<T>::get(dtype, base, at + (i0 + i) * m.i + (j0 + j) * m.j) : 0;
 	}
 }
 
@@ -55,33 +70,37 @@ template <class C> DEVICE void multiply_tiles(C sum[EACH][EACH], C (*a)[TILE + 1
 }
 
 /* Adds a product of depth k to rows i0 .. of m, columns j0 ..; every thread of the block must come here. */
-template <class C> DEVICE void add_products(C sum[EACH][EACH], C (*a)[TILE + 1], C (*b)[TILE + 1], const Product &p,
-                                            int64_t at_a, int64_t at_b, int64_t i0, int64_t m, int64_t j0,
-                                            int64_t depth)
+template <class T, class C> DEVICE void add_products(C sum[EACH][EACH], C (*a)[TILE + 1], C (*b)[TILE + 1],
+                                                     const Product &p, int64_t at_a, int64_t at_b, int64_t i0,
+                                                     int64_t m, int64_t j0, int64_t depth)
 {
 	const Mat b_rows = {nullptr, p.b.j, p.b.i};
 	for (int64_t k = 0; k < depth; k += DEPTH) {
 		__syncthreads();
-		load_tile<C>(a, p.dtype, p.batch.base[1], at_a, p.a, i0, m, k, depth);
-		load_tile<C>(b, p.dtype, p.batch.base[2], at_b, b_rows, j0, p.n, k, depth);
+		load_tile<T>(a, p.dtype, p.batch.base[1], at_a, p.a, i0, m, k, depth);
+		load_tile<T>(b, p.dtype, p.batch.base[2], at_b, b_rows, j0, p.n, k, depth);
 		__syncthreads();
 		multiply_tiles<C>(sum, a, b);
 	}
 }
 
-template <class C> DEVICE void store_sums(C sum[EACH][EACH], const Product &p, int64_t at, int64_t i0, int64_t m,
-                                          int64_t j0)
+template <class T, class C> DEVICE void store_sums(const C sum[EACH][EACH], const Product &p, int64_t at, int64_t i0,
+                                                   int64_t m, int64_t j0)
 {
 	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+	UNROLL
 	for (int i = 0; i < EACH; i++)
-		for (int j = 0; j < EACH; j++)
-			if (i0 + y + i * SIDE < m && j0 + x + j * SIDE < p.n)
-				store<C>(p.dtype, p.batch.base[0],
-				         at + (i0 + y + i * SIDE) * p.c.i + (j0 + x + j * SIDE) * p.c.j, sum[i][j]);
+		UNROLL
+		for (int j = 0; j < EACH; j++) {
+			int64_t row = i0 + y + i * SIDE, column = j0 + x + j * SIDE;
+			if (row < m && column < p.n)
+				Number<T>::set(p.dtype, p.batch.base[0], at + row * p.c.i + column * p.c.j, sum[i][j]);
+		}
 }
 
-template <class C> KERNEL multiply(Product p)
+template <class T> KERNEL multiply(Product p)
 {
+	typedef typename Number<T>::sum C;
 	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 	int64_t block = block_index(), tile = block % (p.tiles_m * p.tiles_n), at[3];
 	int64_t i0 = tile / p.tiles_n * TILE, j0 = tile % p.tiles_n * TILE;
@@ -90,12 +109,17 @@ template <class C> KERNEL multiply(Product p)
 	if (block / (p.tiles_m * p.tiles_n) >= p.batch.size)
 		return;
 	walk_at<3>(p.batch, block / (p.tiles_m * p.tiles_n), at);
-	for (int i = 0; i < EACH; i++)
-		for (int j = 0; j < EACH; j++)
-			if (p.bias && j0 + x + j * SIDE < p.n)
-				sum[i][j] = load<C>(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
-	add_products<C>(sum, a, b, p, at[1], at[2], i0, p.m, j0, p.k);
-	store_sums<C>(sum, p, at[0], i0, p.m, j0);
+	UNROLL
+	for (int j = 0; j < EACH; j++) {
+		C bias = 0;
+		if (p.bias && j0 + x + j * SIDE < p.n)
+			bias = Number<T>::get(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
+		UNROLL
+		for (int i = 0; i < EACH; i++)
+			sum[i][j] = bias;
+	}
+	add_products<T>(sum, a, b, p, at[1], at[2], i0, p.m, j0, p.k);
+	store_sums<T>(sum, p, at[0], i0, p.m, j0);
 }
 
 /* ---- groups of rows ---------------------------------------------------- */
@@ -130,8 +154,9 @@ DEVICE void find_part(const Groups &g, int64_t tile, int64_t (&room)[BLOCK / 32]
 	}
 }
 
-template <class C> KERNEL multiply_groups(Groups g)
+template <class T> KERNEL multiply_groups(Groups g)
 {
+	typedef typename Number<T>::sum C;
 	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 	__shared__ int64_t room[BLOCK / 32];
 	__shared__ Part part;
@@ -143,9 +168,13 @@ template <class C> KERNEL multiply_groups(Groups g)
 	__syncthreads();
 	if (part.row >= part.end)
 		return;
-	add_products<C>(sum, a, b, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
-	store_sums<C>(sum, g.p, 0, part.row, part.end, j0);
+	add_products<T>(sum, a, b, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
+	store_sums<T>(sum, g.p, 0, part.row, part.end, j0);
 }
+
+#define KERNEL_OF(kernel, dtype)                                                                        \
+	((dtype) == GRAFT_DTYPE_f32 ? kernel<float> : (dtype) == GRAFT_DTYPE_f16 ? kernel<f16> :        \
+	 (dtype) == GRAFT_DTYPE_bf16 ? kernel<bf16> : kernel<int64_t>)
 
 /* ---- the host's BLAS ---------------------------------------------------- */
 
@@ -233,8 +262,7 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->tiles_n = (p->n + TILE - 1) / TILE;
 	return nest_launch(*batch, [&](const Walk &w) {
 		p->batch = w;
-		return launch_blocks(l, is_integer(p->dtype) ? multiply<int64_t> : multiply<float>,
-		                     w.size * p->tiles_m * p->tiles_n, *p);
+		return launch_blocks(l, KERNEL_OF(multiply, p->dtype), w.size * p->tiles_m * p->tiles_n, *p);
 	});
 }
 
@@ -326,6 +354,5 @@ int hip_grouped_matmul(const graft_launch *l)
 	/* each group, and the rows behind them, have a tile that is not full at most */
 	g.p.tiles_m = g.p.m / TILE + (g.p.m < g.n + 1 ? g.p.m : g.n + 1);
 	g.p.tiles_n = (g.p.n + TILE - 1) / TILE;
-	return launch_blocks(l, is_integer(y->dtype) ? multiply_groups<int64_t> : multiply_groups<float>,
-	                     g.p.tiles_m * g.p.tiles_n, g);
+	return launch_blocks(l, KERNEL_OF(multiply_groups, y->dtype), g.p.tiles_m * g.p.tiles_n, g);
 }
