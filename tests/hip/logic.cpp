@@ -194,6 +194,11 @@ TEST(divide_integers_by_zero)
 		CHECK_IS(run_hip(hip_kernel(d.op), {&a, &b}, {&y}, {}, d.op), 0, hip_message());
 		CHECK_IS(y.integer(1), 0, d.op);
 		CHECK(y.integer(0) != 0 && y.integer(3) != 0);
+		Tensor bytes(GRAFT_DTYPE_u8, {4}), number(GRAFT_DTYPE_i64, {});       /* 256 is 0 beside u8 */
+		bytes.fill(7), number.fill(256);
+		CHECK_IS(run_cpu(d.cpu, {&bytes, &number}, {&bytes}, {}), GRAFT_E_DATA, d.op);
+		CHECK_IS(run_hip(hip_kernel(d.op), {&y, &number}, {&bytes}, {}, d.op), 0, hip_message());
+		CHECK_IS(bytes.integer(0), 0, d.op);
 	}
 }
 
