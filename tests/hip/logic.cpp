@@ -48,18 +48,24 @@ static const struct { const char *op; graft_launch_fn cpu; } comparisons[] = {
 	{"logical_and", cpu_logical_and}, {"logical_or", cpu_logical_or},
 };
 
-TEST(logic_compare)
+/* Every pair of dtypes, each by some of the ops. */
+static void compare_pairs(uint64_t seed)
 {
 	Random r;
-	for (const auto &c : comparisons)
-		for (int first : every)
-			for (int second : every) {
-				Shape shape = any_shape(r, r.below(4), 7);
-				Tensor a = edges(r, first, shape), b = edges(r, second, part_of(r, shape));
-				compare_into(c.op, c.cpu, {&a, &b}, GRAFT_DTYPE_bool, shape, any_result(r), {}, 0, 0);
-				compare_into(c.op, c.cpu, {&b, &a}, GRAFT_DTYPE_bool, shape, any_result(r), {}, 0, 0);
-			}
+	r.state = seed;
+	for (int first : every)
+		for (int second : every) {
+			const auto &c = comparisons[r.below(8)];
+			Shape shape = any_shape(r, r.below(4), 7);
+			Tensor a = edges(r, first, shape), b = edges(r, second, part_of(r, shape));
+			compare_into(c.op, c.cpu, {&a, &b}, GRAFT_DTYPE_bool, shape, any_result(r), {}, 0, 0);
+			compare_into(c.op, c.cpu, {&b, &a}, GRAFT_DTYPE_bool, shape, any_result(r), {}, 0, 0);
+		}
 }
+
+TEST(logic_compare) { compare_pairs(1); }
+TEST(logic_compare_more) { compare_pairs(2); }
+TEST(logic_compare_yet_more) { compare_pairs(3); }
 
 /* A number of rank 0 is weaker than a tensor, and a literal than both. */
 TEST(logic_compare_numbers)
@@ -188,6 +194,11 @@ TEST(divide_integers_by_zero)
 		CHECK_IS(run_hip(hip_kernel(d.op), {&a, &b}, {&y}, {}, d.op), 0, hip_message());
 		CHECK_IS(y.integer(1), 0, d.op);
 		CHECK(y.integer(0) != 0 && y.integer(3) != 0);
+		Tensor bytes(GRAFT_DTYPE_u8, {4}), number(GRAFT_DTYPE_i64, {});       /* 256 is 0 beside u8 */
+		bytes.fill(7), number.fill(256);
+		CHECK_IS(run_cpu(d.cpu, {&bytes, &number}, {&bytes}, {}), GRAFT_E_DATA, d.op);
+		CHECK_IS(run_hip(hip_kernel(d.op), {&y, &number}, {&bytes}, {}, d.op), 0, hip_message());
+		CHECK_IS(bytes.integer(0), 0, d.op);
 	}
 }
 

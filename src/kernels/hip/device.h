@@ -267,6 +267,27 @@ DEVICE void move_item(int item, void *to, const void *from)
 	}
 }
 
+/* The same for a dtype that is computed in the type of v: f16, bf16, f32; f64; bool and integers. */
+DEVICE void store_result(int dtype, void *base, int64_t i, float v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(v); return;
+	case GRAFT_DTYPE_bf16: static_cast<bf16 *>(base)[i] = from_float<bf16>(v); return;
+	default: return put<float>(base, i, v);
+	}
+}
+DEVICE void store_result(int, void *base, int64_t i, double v) { put<double>(base, i, v); }
+DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
+	case GRAFT_DTYPE_u8: case GRAFT_DTYPE_i8: return put<uint8_t>(base, i, v);
+	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, v);
+	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, v);
+	default: return put<int64_t>(base, i, v);
+	}
+}
+
 /* v as half precision has it, or as a narrower integer does by its low bits; other dtypes leave it as it is. */
 DEVICE float rounded_to(int dtype, float v)
 {

@@ -30,7 +30,7 @@ template <class Op, class C> KERNEL elementwise_numbers(Elementwise e)
 	C a = operand_of<C>(e, 1, at[1]), b = 0;
 	if (e.walk.n == 3)
 		b = operand_of<C>(e, 2, at[2]);
-	store<C>(e.dtype[0], e.walk.base[0], at[0], Op::of(a, b));
+	store_result(e.dtype[0], e.walk.base[0], at[0], Op::of(a, b));
 }
 
 /* A chunk of an operand, or its one element everywhere: then `wide` is false and `one` counts. */

@@ -45,7 +45,7 @@ template <class C> DEVICE C partial_sum(const Reduce &r, int64_t from, int64_t f
 
 template <class C> DEVICE void finish(const Reduce &r, int64_t at, C sum)
 {
-	store<C>(r.y_dtype, r.kept.base[0], at, r.mean ? sum / static_cast<C>(r.gone.size) : sum);
+	store_result(r.y_dtype, r.kept.base[0], at, r.mean ? sum / static_cast<C>(r.gone.size) : sum);
 }
 
 template <class C> KERNEL reduce_rows(Reduce r)

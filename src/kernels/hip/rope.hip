@@ -19,8 +19,8 @@ template <class C> KERNEL rope_pairs(Rope r)
 	char *const *base = r.pairs.base;
 	C a = load<C>(r.dtype[1], base[1], at[1]), b = load<C>(r.dtype[1], base[1], at[1] + r.second[1]);
 	C c = load<C>(r.dtype[2], base[2], at[2]), s = load<C>(r.dtype[3], base[3], at[3]);
-	store<C>(r.dtype[0], base[0], at[0], a * c - b * s);
-	store<C>(r.dtype[0], base[0], at[0] + r.second[0], b * c + a * s);
+	store_result(r.dtype[0], base[0], at[0], a * c - b * s);
+	store_result(r.dtype[0], base[0], at[0] + r.second[0], b * c + a * s);
 }
 
 /* Adds the next tensor; false when it does not broadcast or its last axis does not have that size. */

@@ -35,7 +35,7 @@ template <class C> KERNEL softmax_rows(Softmax s)
 		sum += exp_of(take<C>(s, at[1], i) - max);
 	sum = group_fold<Sum>(sum, group, room);
 	for (int64_t i = first; i < n; i += group)
-		store<C>(s.y_dtype, s.rows.base[0], at[0] + i * s.y_step, exp_of(take<C>(s, at[1], i) - max) / sum);
+		store_result(s.y_dtype, s.rows.base[0], at[0] + i * s.y_step, exp_of(take<C>(s, at[1], i) - max) / sum);
 }
 
 int hip_softmax(const graft_launch *l)
