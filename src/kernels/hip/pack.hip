@@ -61,7 +61,7 @@ static constexpr bool same_text(const char *a, const char *b)
 static constexpr bool moves(const char *family, const char *name)
 {
 	return same_text(family, "copy") || same_text(family, "gather") || same_text(family, "create") ||
-	       same_text(name, "cast");
+	       same_text(family, "index") || same_text(family, "sort") || same_text(name, "cast");
 }
 
 #define OP(name, family, ...) static constexpr uint32_t dtypes_##name = moves(#family, #name) ? MOVED : FLOATS;
