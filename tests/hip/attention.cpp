@@ -1,5 +1,5 @@
-/* attention.cpp - attention against the reference kernel: sizes around every edge of the tiles, both ways of sharing out
- * the keys, rows that see nothing, numbers that are none. */
+/* attention.cpp - attention against the reference kernel: sizes around every edge of the tiles, both ways of sharing
+ * out the keys, rows that see nothing, numbers that are none. */
 #include "hip.h"
 #include <cmath>
 #include <cstring>
@@ -63,7 +63,8 @@ TEST(attention_deepseek)
 	for (int dtype : floats)
 		for (int64_t queries : {1, 40}) {
 			Tensor q(dtype, {2, queries, 192}, {192 * queries, 192, 1}, 0),
-				k(dtype, {2, 80, 192}, {192, 384, 1}, 0), v(dtype, {2, 80, 128}, {256, 512, 1}, 128), none;
+				k(dtype, {2, 80, 192}, {192, 384, 1}, 0),
+				v(dtype, {2, 80, 128}, {256, 512, 1}, 128), none;
 			q.fill(r), k.fill(r), v.fill(r);
 			compare(q, k, v, none, attrs(queries > 1));
 			Tensor latent(dtype, {1, 70, 576}), values(dtype, {1, 70, 512}, {0, 576, 1}, 0),

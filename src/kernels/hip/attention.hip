@@ -17,7 +17,7 @@
  */
 #include "kernel.h"
 
-enum : int { FEW = 16, SIDE = 16, KEYS = 64, EACH = KEYS / SIDE, DEPTH = 32, EIGHT = 8, QUAD = 4 };
+enum : int { FEW = 16, SIDE = 16, KEYS = 64, EACH = KEYS / SIDE, DEPTH = 32, QUAD = 4 };
 
 /* Shared memory, in quads: rows of q and of k, one behind the other, take turns with rows of weights; then values. A
  * quad more in each row keeps the threads that read a column of quads at different banks. */
@@ -42,7 +42,7 @@ struct Attention {
 	Mat y, q, k, v, mask;
 	int64_t blocks, tiles;                /* of queries in a batch; of columns in a result */
 	float scale;
-	int32_t dtype, mask_dtype, masked, causal;
+	int32_t mask_dtype, masked, causal;
 };
 
 /* What a block works on: elements from the batch's first ones, tensor by tensor; its first query and column. */
@@ -68,46 +68,23 @@ DEVICE bool place_at(const Attention &a, int queries, int columns, Place *p)
 
 /* ---- operands ---------------------------------------------------- */
 
-template <class T> DEVICE void eight_of(const Mat &m, const char *base, int64_t at, int64_t left, float (&v)[EIGHT])
-{
-	enum { N = Packed<T>::LANES };
-	const T *p = reinterpret_cast<const T *>(base) + at;
-	if (m.packed && left >= EIGHT) {
-		UNROLL
-		for (int c = 0; c < EIGHT / N; c++) {
-			Chunk chunk = load_chunk(p + c * N);
-			UNROLL
-			for (int e = 0; e < N; e++)
-				v[c * N + e] = Packed<T>::get(chunk, e);
-		}
-	} else {
-		UNROLL
-		for (int e = 0; e < EIGHT; e++)
-			v[e] = e < left ? to_float(p[e * m.j]) : 0;
-	}
-}
-
 /* Eight neighbours of row i, from column j on; what the matrix does not have is 0. */
-DEVICE void load_eight(const Attention &a, const Mat &m, int t, const Place &p, int64_t i, int64_t j,
-                       float (&v)[EIGHT])
+template <class T> DEVICE void eight_at(const Attention &a, const Mat &m, int t, const Place &p, int64_t i, int64_t j,
+                                        float (&v)[EIGHT])
 {
 	int64_t left = i < m.rows ? m.columns - j : 0, at = left > 0 ? p.at[t] + i * m.i + j * m.j : 0;
-	switch (a.dtype) {
-	case GRAFT_DTYPE_f16: return eight_of<f16>(m, a.batch.base[t], at, left, v);
-	case GRAFT_DTYPE_bf16: return eight_of<bf16>(m, a.batch.base[t], at, left, v);
-	default: return eight_of<float>(m, a.batch.base[t], at, left, v);
-	}
+	load_eight(reinterpret_cast<const T *>(a.batch.base[t]) + at, m.j, left, m.packed, v);
 }
 
 /* N rows of tensor t from (i, j) on, M eights wide, into rows of `pitch` quads. Neighbouring threads read along the
  * nearer axis. */
-template <int N, int M> DEVICE void load_tile(const Attention &a, const Mat &m, int t, const Place &p, int64_t i,
-                                              int64_t j, Quad *tile, unsigned pitch)
+template <class T, int N, int M> DEVICE void load_tile(const Attention &a, const Mat &m, int t, const Place &p,
+                                                       int64_t i, int64_t j, Quad *tile, unsigned pitch)
 {
 	for (unsigned n = threadIdx.x; n < N * M; n += BLOCK) {
 		unsigned row = m.down ? n % N : n / M, eight = m.down ? n / N : n % M;
 		float v[EIGHT];
-		load_eight(a, m, t, p, i + row, j + eight * EIGHT, v);
+		eight_at<T>(a, m, t, p, i + row, j + eight * EIGHT, v);
 		UNROLL
 		for (unsigned e = 0; e < EIGHT; e++)
 			tile[row * pitch + eight * 2 + e / QUAD].v[e % QUAD] = v[e];
@@ -163,17 +140,12 @@ template <int N> DEVICE float greatest(const float (&s)[N])
 	return max;
 }
 
-DEVICE void store_result(const Attention &a, const Place &p, int64_t query, int64_t column, float sum, float y)
+template <class T> DEVICE void store_result(const Attention &a, const Place &p, int64_t query, int64_t column, float sum,
+                                            float y)
 {
-	int64_t at = p.at[0] + query * a.y.i + column * a.y.j;
-	if (query >= a.y.rows || column >= a.y.columns)
-		return;
-	y = sum == 0 ? 0 : y / sum;
-	switch (a.dtype) {
-	case GRAFT_DTYPE_f16: reinterpret_cast<f16 *>(a.batch.base[0])[at] = from_float<f16>(y); return;
-	case GRAFT_DTYPE_bf16: reinterpret_cast<bf16 *>(a.batch.base[0])[at] = from_float<bf16>(y); return;
-	default: reinterpret_cast<float *>(a.batch.base[0])[at] = y; return;
-	}
+	if (query < a.y.rows && column < a.y.columns)
+		reinterpret_cast<T *>(a.batch.base[0])[p.at[0] + query * a.y.i + column * a.y.j] =
+			from_float<T>(sum == 0 ? 0 : y / sum);
 }
 
 /* ---- a tile of queries ---------------------------------------------------- */
@@ -201,13 +173,14 @@ template <int ROWS> DEVICE void multiply_keys(float (&s)[ROWS][EACH], const Quad
 }
 
 /* The products of the block's queries with KEYS keys, the first at `key`. */
-template <int ROWS> DEVICE void tile_scores(const Attention &a, const Place &p, int64_t key, float (&s)[ROWS][EACH])
+template <class T, int ROWS> DEVICE void tile_scores(const Attention &a, const Place &p, int64_t key,
+                                                     float (&s)[ROWS][EACH])
 {
 	Quad *q = shared_room(), *k = q + KEYS * PITCH;
 	for (int64_t d = 0; d < a.q.columns; d += DEPTH) {
 		__syncthreads();
-		load_tile<SIDE * ROWS, DEPTH / EIGHT>(a, a.q, 1, p, p.query, d, q, PITCH);
-		load_tile<KEYS, DEPTH / EIGHT>(a, a.k, 2, p, key, d, k, PITCH);
+		load_tile<T, SIDE * ROWS, DEPTH / EIGHT>(a, a.q, 1, p, p.query, d, q, PITCH);
+		load_tile<T, KEYS, DEPTH / EIGHT>(a, a.k, 2, p, key, d, k, PITCH);
 		__syncthreads();
 		multiply_keys<ROWS>(s, q, k);
 	}
@@ -222,7 +195,7 @@ template <int ROWS> DEVICE void tile_scores(const Attention &a, const Place &p, 
 template <int ROWS, int COLUMNS> DEVICE void tile_weights(float (&s)[ROWS][EACH], Seen (&seen)[ROWS],
                                                           float (&y)[ROWS][COLUMNS])
 {
-	Quad *weights = shared_room();
+	float *weights = shared_room()->v;
 	__syncthreads();
 	UNROLL
 	for (unsigned i = 0; i < ROWS; i++) {
@@ -232,8 +205,7 @@ template <int ROWS, int COLUMNS> DEVICE void tile_weights(float (&s)[ROWS][EACH]
 			y[i][c] *= shrink;
 		UNROLL
 		for (unsigned j = 0; j < EACH; j++)
-			weights[(square_y() + i * SIDE) * WEIGHTS + (square_x() + j * SIDE) / QUAD].v[square_x() % QUAD] =
-				s[i][j];
+			weights[(square_y() + i * SIDE) * WEIGHTS * QUAD + square_x() + j * SIDE] = s[i][j];
 	}
 }
 
@@ -258,20 +230,20 @@ template <int ROWS, int COLUMNS, int N> DEVICE void multiply_values(float (&y)[R
 	}
 }
 
-template <int ROWS, int COLUMNS> DEVICE void tile_values(const Attention &a, const Place &p, int64_t key, int64_t end,
-                                                         float (&y)[ROWS][COLUMNS])
+template <class T, int ROWS, int COLUMNS> DEVICE void tile_values(const Attention &a, const Place &p, int64_t key,
+                                                                  int64_t end, float (&y)[ROWS][COLUMNS])
 {
 	enum { N = VALUES * QUAD / (SIDE * COLUMNS) };
 	for (unsigned k = 0; k < KEYS && key + k < end; k += N) {
 		__syncthreads();
-		load_tile<N, SIDE * COLUMNS / EIGHT>(a, a.v, 3, p, key + k, p.column, shared_room() + VALUES_AT,
+		load_tile<T, N, SIDE * COLUMNS / EIGHT>(a, a.v, 3, p, key + k, p.column, shared_room() + VALUES_AT,
 		                                     SIDE * COLUMNS / QUAD);
 		__syncthreads();
 		multiply_values<ROWS, COLUMNS, N>(y, k / QUAD);
 	}
 }
 
-template <int ROWS, int COLUMNS> KERNEL attend_tile(Attention a)
+template <class T, int ROWS, int COLUMNS> KERNEL attend_tile(Attention a)
 {
 	Place p = {};
 	Seen seen[ROWS];
@@ -284,16 +256,16 @@ template <int ROWS, int COLUMNS> KERNEL attend_tile(Attention a)
 	int64_t last = p.query + SIDE * ROWS, end = a.causal && last < a.k.rows ? last : a.k.rows;
 	for (int64_t key = 0; key < end; key += KEYS) {
 		float s[ROWS][EACH] = {};
-		tile_scores<ROWS>(a, p, key, s);
+		tile_scores<T, ROWS>(a, p, key, s);
 		tile_weights<ROWS, COLUMNS>(s, seen, y);
-		tile_values<ROWS, COLUMNS>(a, p, key, end, y);
+		tile_values<T, ROWS, COLUMNS>(a, p, key, end, y);
 	}
 	UNROLL
 	for (unsigned i = 0; i < ROWS; i++) {
 		float sum = group_fold<Sum>(seen[i].sum, SIDE, nullptr);
 		UNROLL
 		for (unsigned c = 0; c < COLUMNS; c++)
-			store_result(a, p, p.query + square_y() + i * SIDE,
+			store_result<T>(a, p, p.query + square_y() + i * SIDE,
 			             p.column + (square_x() + c / QUAD * SIDE) * QUAD + c % QUAD, sum, y[i][c]);
 	}
 }
@@ -304,14 +276,14 @@ DEVICE unsigned lane() { return threadIdx.x % LANES; }
 DEVICE unsigned team() { return threadIdx.x / LANES; }
 
 /* The scores of STEP keys, the same in each thread of the team. */
-DEVICE void row_scores(const Attention &a, const Place &p, int64_t key, float (&s)[STEP])
+template <class T> DEVICE void row_scores(const Attention &a, const Place &p, int64_t key, float (&s)[STEP])
 {
 	for (int64_t d = lane() * EIGHT; d < a.q.columns; d += PIECE) {
 		float q[EIGHT], k[EIGHT];
-		load_eight(a, a.q, 1, p, p.query, d, q);
+		eight_at<T>(a, a.q, 1, p, p.query, d, q);
 		UNROLL
 		for (int n = 0; n < STEP; n++) {
-			load_eight(a, a.k, 2, p, key + n, d, k);
+			eight_at<T>(a, a.k, 2, p, key + n, d, k);
 			UNROLL
 			for (int e = 0; e < EIGHT; e++)
 				s[n] = fmaf(q[e], k[e], s[n]);
@@ -322,8 +294,9 @@ DEVICE void row_scores(const Attention &a, const Place &p, int64_t key, float (&
 		s[n] = scored(a, p, p.query, key + n, group_fold<Sum>(s[n], LANES, nullptr));
 }
 
-template <int PIECES> DEVICE void row_values(const Attention &a, const Place &p, int64_t key, const float (&w)[STEP],
-                                             float shrink, float (&y)[PIECES][EIGHT])
+template <class T, int PIECES> DEVICE void row_values(const Attention &a, const Place &p, int64_t key,
+                                                      const float (&w)[STEP], float shrink,
+                                                      float (&y)[PIECES][EIGHT])
 {
 	UNROLL
 	for (int c = 0; c < PIECES; c++) {
@@ -333,7 +306,7 @@ template <int PIECES> DEVICE void row_values(const Attention &a, const Place &p,
 		UNROLL
 		for (int n = 0; n < STEP; n++) {
 			float v[EIGHT];
-			load_eight(a, a.v, 3, p, key + n, p.column + c * PIECE + lane() * EIGHT, v);
+			eight_at<T>(a, a.v, 3, p, key + n, p.column + c * PIECE + lane() * EIGHT, v);
 			UNROLL
 			for (int e = 0; e < EIGHT; e++)
 				y[c][e] = fmaf(w[n], v[e], y[c][e]);
@@ -357,7 +330,7 @@ DEVICE float join_teams(Seen *seen, float *room)
 	return expf(seen->max - from);
 }
 
-template <int PIECES> KERNEL attend_row(Attention a)
+template <class T, int PIECES> KERNEL attend_row(Attention a)
 {
 	Place p = {};
 	Seen seen = {Max::none, 0};
@@ -367,9 +340,9 @@ template <int PIECES> KERNEL attend_row(Attention a)
 	int64_t end = a.causal && p.query + 1 < a.k.rows ? p.query + 1 : a.k.rows;
 	for (int64_t key = 0; key < end; key += TEAMS * STEP) {
 		float s[STEP] = {};
-		row_scores(a, p, key + team() * STEP, s);
+		row_scores<T>(a, p, key + team() * STEP, s);
 		float shrink = weigh<STEP>(&seen, s, greatest<STEP>(s));
-		row_values<PIECES>(a, p, key + team() * STEP, s, shrink, y);
+		row_values<T, PIECES>(a, p, key + team() * STEP, s, shrink, y);
 	}
 	float scale = join_teams(&seen, room);
 	UNROLL
@@ -383,7 +356,7 @@ template <int PIECES> KERNEL attend_row(Attention a)
 		for (unsigned t = 0; t < TEAMS && threadIdx.x < PIECE; t++)
 			sum += room[2 * TEAMS + t * PIECE + threadIdx.x];
 		if (threadIdx.x < PIECE)
-			store_result(a, p, p.query, p.column + c * PIECE + threadIdx.x, seen.sum, sum);
+			store_result<T>(a, p, p.query, p.column + c * PIECE + threadIdx.x, seen.sum, sum);
 	}
 }
 
@@ -444,16 +417,25 @@ static int launch_attention(const graft_launch *l, Attention a, const Nest &batc
 	});
 }
 
-static int launch_shape(const graft_launch *l, const Attention &a, const Nest &batch)
+template <class T> static int launch_shape(const graft_launch *l, const Attention &a, const Nest &batch)
 {
 	int64_t n = a.v.columns;
 	if (a.q.rows <= FEW)
-		return n <= PIECE ? launch_attention(l, a, batch, attend_row<1>, 1, PIECE) :
-		       launch_attention(l, a, batch, attend_row<4>, 1, 4 * PIECE);
-	return n <= 64 ? launch_attention(l, a, batch, attend_tile<4, 4>, 64, 64) :
-	       n <= 128 ? launch_attention(l, a, batch, attend_tile<4, 8>, 64, 128) :
-	       n <= 256 ? launch_attention(l, a, batch, attend_tile<4, 16>, 64, 256) :
-	       launch_attention(l, a, batch, attend_tile<2, 32>, 32, 512);
+		return n <= PIECE ? launch_attention(l, a, batch, attend_row<T, 1>, 1, PIECE) :
+		       launch_attention(l, a, batch, attend_row<T, 4>, 1, 4 * PIECE);
+	return n <= 64 ? launch_attention(l, a, batch, attend_tile<T, 4, 4>, 64, 64) :
+	       n <= 128 ? launch_attention(l, a, batch, attend_tile<T, 4, 8>, 64, 128) :
+	       n <= 256 ? launch_attention(l, a, batch, attend_tile<T, 4, 16>, 64, 256) :
+	       launch_attention(l, a, batch, attend_tile<T, 2, 32>, 32, 512);
+}
+
+static int launch_dtype(const graft_launch *l, const Attention &a, const Nest &batch)
+{
+	switch (l->out[0].dtype) {
+	case GRAFT_DTYPE_f32: return launch_shape<float>(l, a, batch);
+	case GRAFT_DTYPE_f16: return launch_shape<f16>(l, a, batch);
+	default: return launch_shape<bf16>(l, a, batch);
+	}
 }
 
 static int check_dtypes(const graft_launch *l, const graft_tensor *mask)
@@ -479,7 +461,6 @@ int hip_scaled_dot_product_attention(const graft_launch *l)
 	if (q->rank < 2 || k->rank < 2 || v->rank < 2 || y->rank < 2)
 		return launch_fail(l, GRAFT_E_USAGE, "attention: q, k, v and the result must have at least two axes");
 	a.y = mat_of(y), a.q = mat_of(q), a.k = mat_of(k), a.v = mat_of(v);
-	a.dtype = y->dtype;
 	a.masked = mask != nullptr;
 	if (mask)
 		a.mask = mat_of(mask), a.mask_dtype = mask->dtype;
@@ -494,5 +475,5 @@ int hip_scaled_dot_product_attention(const graft_launch *l)
 		                   "the result [.., t, e]");
 	nest_join(&batch);
 	a.q.packed = packed(a.q, batch, 1), a.k.packed = packed(a.k, batch, 2), a.v.packed = packed(a.v, batch, 3);
-	return launch_shape(l, a, batch);
+	return launch_dtype(l, a, batch);
 }
