@@ -109,6 +109,19 @@ TEST(index_gather)
 			}
 }
 
+/* Rows of 16 bytes: an index for each row can be taken for all of it, one for each element cannot. */
+TEST(index_gather_packed)
+{
+	Random r;
+	for (int dtype : {GRAFT_DTYPE_u8, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_i64}) {
+		Tensor x(dtype, {4, 32}), each = ids_of(r, {6, 32}, 0, 4),
+			row(GRAFT_DTYPE_i64, {6, 32}, Shape{1, 0}, 0);
+		x.fill(r), row.fill(r, 4);
+		SAME(gather, {&x, &each}, {{dtype, {6, 32}}}, {attr_int(0)});
+		SAME(gather, {&x, &row}, {{dtype, {6, 32}}}, {attr_int(0)});
+	}
+}
+
 TEST(index_select_slices)
 {
 	Random r;
@@ -236,6 +249,10 @@ TEST(index_add_wide)
 			x.fill(r), src.fill(r);
 			SAME(index_add, {&x, &ids, &src}, {{dtype, {9, width}}}, {attr_int(0)});
 			SAME(index_put, {&x, &src, &ids}, {{dtype, {9, width}}}, {attr_int(0)});
+			/* rows of src that are not at multiples of 16 bytes */
+			Tensor odd(dtype, {n, width}, GAPS, 1);
+			odd.fill(r);
+			SAME(index_add, {&x, &ids, &odd}, {{dtype, {9, width}}}, {attr_int(0)});
 		}
 }
 
@@ -272,21 +289,31 @@ TEST(index_put_tuples)
 	}
 }
 
-/* More axes than a walk has, no two of which join. */
+/* No two neighbouring axes of 11 join. */
+static Tensor tangled(int dtype, const Shape &shape)
+{
+	Shape stride(11);
+	int64_t n = 1;
+	for (size_t i = 0; i < 11; i++) {
+		stride[i * 4 % 11] = n;
+		n *= shape[i * 4 % 11];
+	}
+	return Tensor(dtype, shape, stride, 0);
+}
+
+/* More axes than a walk has. */
 TEST(index_of_many_axes)
 {
 	Random r;
-	Shape shape(11, 2), stride(11);
-	for (size_t i = 0; i < 11; i++)
-		stride[i] = int64_t{1} << ((i * 4) % 11);
-	Tensor x(GRAFT_DTYPE_f32, shape, stride, 0), src(GRAFT_DTYPE_f32, with(shape, 4, 3)),
-		ids = ids_of(r, with(shape, 4, 3), 0, 2), line = ids_of(r, {3}, 0, 2);
+	Shape shape(11, 2), longer = with(shape, 4, 3);
+	Tensor x = tangled(GRAFT_DTYPE_f32, shape), src = tangled(GRAFT_DTYPE_f32, longer),
+		ids = ids_of(r, longer, 0, 2), line = ids_of(r, {3}, 0, 2);
 	x.fill(r), src.fill(r);
 	SAME(gather, {&x, &ids}, {{GRAFT_DTYPE_f32, ids.shape}}, {attr_int(4)});
 	SAME(scatter, {&x, &ids, &src}, {{GRAFT_DTYPE_f32, shape}}, {attr_int(4)});
 	SAME(index_add, {&x, &line, &src}, {{GRAFT_DTYPE_f32, shape}}, {attr_int(4)});
 	/* the ids have the many axes: what they put keeps its order */
-	Tensor y = tensor(r, GRAFT_DTYPE_f16, {3, 2}), many(GRAFT_DTYPE_i64, shape, stride, 0),
+	Tensor y = tensor(r, GRAFT_DTYPE_f16, {3, 2}), many = tangled(GRAFT_DTYPE_i64, shape),
 		values(GRAFT_DTYPE_f16, shape);
 	many.fill(r, 3), values.fill(r);
 	Shape both = shape;
@@ -404,6 +431,16 @@ TEST(sort_short_lines)
 		one_sort(r, GRAFT_DTYPE_bf16, {2, n}, 1, n % 2 ? 9 : -1, 0);
 }
 
+/* A few of each piece that is read are better than the best so far. */
+static void few_better(Random &r)
+{
+	Tensor x(GRAFT_DTYPE_i32, {9000});
+	for (int64_t i = 0; i < 9000; i++)
+		x.put(i, i < 1024 ? 1 : i % 50 ? 0 : static_cast<double>(i));
+	SAME(topk, {&x}, {{GRAFT_DTYPE_i32, {1000}}, {GRAFT_DTYPE_i64, {1000}}},
+	     {attr_int(1000), attr_int(0), attr_int(1), attr_int(1)});
+}
+
 TEST(sort_long_lines)
 {
 	Random r;
@@ -419,6 +456,7 @@ TEST(sort_long_lines)
 		x.put(i, static_cast<double>(i));
 	SAME(topk, {&x}, {{GRAFT_DTYPE_i32, {900}}, {GRAFT_DTYPE_i64, {900}}},
 	     {attr_int(900), attr_int(0), attr_int(1), attr_int(1)});
+	few_better(r);
 	/* ids that are no i64 have no halves */
 	Tensor z = tensor(r, GRAFT_DTYPE_f32, {2100});
 	SAME(sort, {&z}, {{GRAFT_DTYPE_f32, {2100}}, {GRAFT_DTYPE_i32, {2100}}},
@@ -514,6 +552,7 @@ TEST(grouped_matmul_ends)
 		one_grouped(r, dtype, 3, 4, 0, {3});
 		one_grouped(r, dtype, 8, 4, 6, {5, 2, -4, 7, 1000, 3});       /* they lie */
 		one_grouped(r, dtype, 70, 4, 6, {INT32_MAX, INT32_MIN, 70});
+		one_grouped(r, dtype, 250, 4, 6, {150, 0, 200});
 	}
 	std::vector<int64_t> many;
 	for (int64_t i = 0; i < 300; i++)
@@ -539,6 +578,7 @@ TEST(index_schedules)
 		one_sort(r, GRAFT_DTYPE_f32, {5, 100}, 1, 7, 6);
 		one_sort(r, GRAFT_DTYPE_i32, {4100}, 0, -1, 50);
 		one_sort(r, GRAFT_DTYPE_f32, {5000}, 0, 1000, 0);
+		few_better(r);
 		one_grouped(r, GRAFT_DTYPE_f32, 80, 18, 7, {3, 70, 75});
 	}
 	hipsim_schedule(0);

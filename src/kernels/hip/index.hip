@@ -22,7 +22,7 @@
 #include "kernel.h"
 
 enum { MOST_IDS = NEST_TENSORS - 2 };         /* a nest has two tensors beside them */
-enum { FEW = 64 };                            /* indices that one thread walks */
+enum { FEW = 16 };                            /* indices that one thread walks */
 enum { LISTED = 4, LIST = BLOCK * LISTED };   /* indices that a block looks at between two barriers */
 enum { BLOCKS = 2048 };                       /* enough for a GPU; each of them looks at all indices */
 

@@ -26,6 +26,27 @@ struct Product {
 	int32_t packed[3];                    /* c: unused; a, b: 16 bytes at a time along the nearer axis */
 };
 
+/* How numbers are read, summed and written: those of half precision and float32 in float, integers in int64_t. */
+template <class T> struct Number {
+	typedef float sum;
+	static __device__ float get(int, const char *base, int64_t i) { return to_float(element<T>(base, i)); }
+	static __device__ void set(int, char *base, int64_t i, float v)
+	{
+		reinterpret_cast<T *>(base)[i] = from_float<T>(v);
+	}
+};
+template <> struct Number<int64_t> {
+	typedef int64_t sum;
+	static __device__ int64_t get(int dtype, const char *base, int64_t i) { return load<int64_t>(dtype, base, i); }
+	static __device__ void set(int dtype, char *base, int64_t i, int64_t v) { store<int64_t>(dtype, base, i, v); }
+};
+
+DEVICE float add_product(float sum, float a, float b) { return fmaf(a, b, sum); }
+DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
+{
+	return static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+
 /* Two tiles in shared memory, by depth: the rows or columns of one thread lie side by side. A piece more in each line
  * keeps threads that write down a tile at different banks. */
 template <class C> struct Piece { alignas(EACH * sizeof(C)) C v[EACH]; };
@@ -43,27 +64,21 @@ template <class C> DEVICE C *item_of(Tile<C> *tile, unsigned i, unsigned k)
 	return &tile->line[k][i % SIDE].v[i / SIDE];
 }
 
-DEVICE float add_product(float sum, float a, float b) { return fmaf(a, b, sum); }
-DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
-{
-	return static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-}
-
-/* A tile of an operand: from where it is loaded, what is there of it, its strides. */
+/* Where a tile is loaded from: its first element, what there is from there on, strides. */
 struct Source { const char *base; int64_t at, rows, depth; Mat m; };
 
 /* Neighbouring threads read along the nearer axis; what is outside is 0. */
-template <class C> DEVICE void load_items(Tile<C> *tile, int dtype, const Source &s)
+template <class T, class C> DEVICE void load_items(Tile<C> *tile, int dtype, const Source &s)
 {
 	for (unsigned t = threadIdx.x; t < TILE * DEPTH; t += BLOCK) {
 		unsigned i = s.m.i == 1 ? t % TILE : t / DEPTH, k = s.m.i == 1 ? t / TILE : t % DEPTH;
 		bool inside = i < s.rows && k < s.depth;
-		*item_of(tile, i, k) = inside ? load<C>(dtype, s.base, s.at + i * s.m.i + k * s.m.j) : 0;
+		*item_of(tile, i, k) = inside ? Number<T>::get(dtype, s.base, s.at + i * s.m.i + k * s.m.j) : 0;
 	}
 }
 
 /* A thread loads eight along the nearer axis; its neighbour has the next row, or where rows are nearer, the next eight:
- * so both write to different banks. */
+ * so they write to different banks. */
 template <class T> DEVICE void load_eights(Tile<float> *tile, const Source &s)
 {
 	bool down = s.m.i == 1;
@@ -78,21 +93,13 @@ template <class T> DEVICE void load_eights(Tile<float> *tile, const Source &s)
 		*item_of(tile, down ? i + e : i, down ? k : k + e) = v[e];
 }
 
-template <class C> DEVICE void load_tile(Tile<C> *tile, int dtype, const Source &s, bool)
+template <class T, class C> DEVICE void load_tile(Tile<C> *tile, int dtype, const Source &s, bool packed)
 {
-	load_items<C>(tile, dtype, s);
-}
-
-DEVICE void load_tile(Tile<float> *tile, int dtype, const Source &s, bool packed)
-{
-	if (!packed)
-		load_items<float>(tile, dtype, s);
-	else if (dtype == GRAFT_DTYPE_f16)
-		load_eights<f16>(tile, s);
-	else if (dtype == GRAFT_DTYPE_bf16)
-		load_eights<bf16>(tile, s);
-	else
-		load_eights<float>(tile, s);
+	if constexpr (sizeof(C) == sizeof(float)) {
+		if (packed)
+			return load_eights<T>(tile, s);
+	}
+	load_items<T>(tile, dtype, s);
 }
 
 template <class C> DEVICE void multiply_tiles(C (&sum)[EACH][EACH], const Tile<C> *a, const Tile<C> *b)
@@ -109,36 +116,38 @@ template <class C> DEVICE void multiply_tiles(C (&sum)[EACH][EACH], const Tile<C
 }
 
 /* Adds a product of depth k to rows i0 .. of m, columns j0 ..; every thread of the block must come here. */
-template <class C> DEVICE void add_products(C (&sum)[EACH][EACH], const Product &p, int64_t at_a, int64_t at_b,
-                                            int64_t i0, int64_t m, int64_t j0, int64_t depth)
+template <class T, class C> DEVICE void add_products(C (&sum)[EACH][EACH], const Product &p, int64_t at_a, int64_t at_b,
+                                                     int64_t i0, int64_t m, int64_t j0, int64_t depth)
 {
 	Tile<C> *a = shared_tiles<C>(), *b = a + 1;
+	const Mat b_rows = {nullptr, p.b.j, p.b.i};
 	for (int64_t k = 0; k < depth; k += DEPTH) {
+		int64_t a_first = at_a + i0 * p.a.i + k * p.a.j, b_first = at_b + j0 * p.b.j + k * p.b.i;
 		__syncthreads();
-		load_tile(a, p.dtype, {p.batch.base[1], at_a + i0 * p.a.i + k * p.a.j, m - i0, depth - k, p.a},
-		          p.packed[1]);
-		load_tile(b, p.dtype, {p.batch.base[2], at_b + j0 * p.b.j + k * p.b.i, p.n - j0, depth - k,
-		                       {nullptr, p.b.j, p.b.i}}, p.packed[2]);
+		load_tile<T>(a, p.dtype, {p.batch.base[1], a_first, m - i0, depth - k, p.a}, p.packed[1]);
+		load_tile<T>(b, p.dtype, {p.batch.base[2], b_first, p.n - j0, depth - k, b_rows}, p.packed[2]);
 		__syncthreads();
 		multiply_tiles<C>(sum, a, b);
 	}
 }
 
-template <class C> DEVICE void store_sums(C (&sum)[EACH][EACH], const Product &p, int64_t at, int64_t i0, int64_t m,
-                                          int64_t j0)
+template <class T, class C> DEVICE void store_sums(const C (&sum)[EACH][EACH], const Product &p, int64_t at, int64_t i0,
+                                                   int64_t m, int64_t j0)
 {
 	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
 	UNROLL
 	for (int i = 0; i < EACH; i++)
 		UNROLL
-		for (int j = 0; j < EACH; j++)
-			if (i0 + y + i * SIDE < m && j0 + x + j * SIDE < p.n)
-				store<C>(p.dtype, p.batch.base[0],
-				         at + (i0 + y + i * SIDE) * p.c.i + (j0 + x + j * SIDE) * p.c.j, sum[i][j]);
+		for (int j = 0; j < EACH; j++) {
+			int64_t row = i0 + y + i * SIDE, column = j0 + x + j * SIDE;
+			if (row < m && column < p.n)
+				Number<T>::set(p.dtype, p.batch.base[0], at + row * p.c.i + column * p.c.j, sum[i][j]);
+		}
 }
 
-template <class C> KERNEL multiply(Product p)
+template <class T> KERNEL multiply(Product p)
 {
+	typedef typename Number<T>::sum C;
 	int64_t block = block_index(), tile = block % (p.tiles_m * p.tiles_n), at[3];
 	int64_t i0 = tile / p.tiles_n * TILE, j0 = tile % p.tiles_n * TILE;
 	unsigned x = threadIdx.x % SIDE;
@@ -147,13 +156,16 @@ template <class C> KERNEL multiply(Product p)
 		return;
 	walk_at<3>(p.batch, block / (p.tiles_m * p.tiles_n), at);
 	UNROLL
-	for (int i = 0; i < EACH; i++)
+	for (int j = 0; j < EACH; j++) {
+		C bias = 0;
+		if (p.bias && j0 + x + j * SIDE < p.n)
+			bias = Number<T>::get(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
 		UNROLL
-		for (int j = 0; j < EACH; j++)
-			if (p.bias && j0 + x + j * SIDE < p.n)
-				sum[i][j] = load<C>(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
-	add_products<C>(sum, p, at[1], at[2], i0, p.m, j0, p.k);
-	store_sums<C>(sum, p, at[0], i0, p.m, j0);
+		for (int i = 0; i < EACH; i++)
+			sum[i][j] = bias;
+	}
+	add_products<T>(sum, p, at[1], at[2], i0, p.m, j0, p.k);
+	store_sums<T>(sum, p, at[0], i0, p.m, j0);
 }
 
 /* ---- groups of rows ---------------------------------------------------- */
@@ -188,8 +200,9 @@ DEVICE void find_part(const Groups &g, int64_t tile, int64_t (&room)[BLOCK / 32]
 	}
 }
 
-template <class C> KERNEL multiply_groups(Groups g)
+template <class T> KERNEL multiply_groups(Groups g)
 {
+	typedef typename Number<T>::sum C;
 	__shared__ int64_t room[BLOCK / 32];
 	__shared__ Part part;
 	int64_t j0 = block_index() % g.p.tiles_n * TILE;
@@ -200,9 +213,13 @@ template <class C> KERNEL multiply_groups(Groups g)
 	__syncthreads();
 	if (part.row >= part.end)
 		return;
-	add_products<C>(sum, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
-	store_sums<C>(sum, g.p, 0, part.row, part.end, j0);
+	add_products<T>(sum, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
+	store_sums<T>(sum, g.p, 0, part.row, part.end, j0);
 }
+
+#define KERNEL_OF(kernel, dtype)                                                                        \
+	((dtype) == GRAFT_DTYPE_f32 ? kernel<float> : (dtype) == GRAFT_DTYPE_f16 ? kernel<f16> :        \
+	 (dtype) == GRAFT_DTYPE_bf16 ? kernel<bf16> : kernel<int64_t>)
 
 /* ---- the host's BLAS ---------------------------------------------------- */
 
@@ -303,8 +320,7 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->tiles_n = (p->n + TILE - 1) / TILE;
 	return nest_launch(*batch, [&](const Walk &w) {
 		p->batch = w;
-		return launch_blocks(l, is_integer(p->dtype) ? multiply<int64_t> : multiply<float>,
-		                     w.size * p->tiles_m * p->tiles_n, *p);
+		return launch_blocks(l, KERNEL_OF(multiply, p->dtype), w.size * p->tiles_m * p->tiles_n, *p);
 	});
 }
 
@@ -398,6 +414,5 @@ int hip_grouped_matmul(const graft_launch *l)
 	/* each group, and the rows behind them, have a tile that is not full at most */
 	g.p.tiles_m = g.p.m / TILE + (g.p.m < g.n + 1 ? g.p.m : g.n + 1);
 	g.p.tiles_n = (g.p.n + TILE - 1) / TILE;
-	return launch_blocks(l, is_integer(y->dtype) ? multiply_groups<int64_t> : multiply_groups<float>,
-	                     g.p.tiles_m * g.p.tiles_n, g);
+	return launch_blocks(l, KERNEL_OF(multiply_groups, y->dtype), g.p.tiles_m * g.p.tiles_n, g);
 }
