@@ -5,12 +5,13 @@
  * no key gets zeros.
  *
  *   attend_tile  a block has SIDE * ROWS queries and SIDE * COLUMNS columns of their result; tiles of q, k and v go
- *                through shared memory, sums stay in registers. So a key and its value are read once for 64 queries (32
- *                where a result is wider than 256), and a number that was read is used in 4 to 32 products.
+ *                through shared memory, sums stay in registers. Of T queries and S keys, S * T / 64 keys and values are
+ *                read (T / 32 where a result is wider than 256): an eighth of what blocks of eight queries would read,
+ *                which is as many as have a warp each.
  *   attend_row   few queries: a block has one, its teams of LANES threads share out the keys, each with a maximum, a
- *                sum and a result of its own, and the results are put together at the end. A key and its value are read
- *                once, 16 bytes at a time by neighbouring threads; the keys of one query are never shared by blocks,
- *                which would take memory that a launch does not have.
+ *                sum and a result of its own, and the results are put together at the end. Each key and value is read
+ *                once, by neighbouring threads. The keys of a query are never shared out to blocks, which would take
+ *                memory that a launch does not have.
  *
  * Both read 16 bytes at a time where rows lie at multiples of 16 bytes, else element by element. A result wider than
  * 512 is cut into pieces that compute their scores again.
@@ -140,8 +141,8 @@ template <int N> DEVICE float greatest(const float (&s)[N])
 	return max;
 }
 
-template <class T> DEVICE void store_result(const Attention &a, const Place &p, int64_t query, int64_t column, float sum,
-                                            float y)
+template <class T> DEVICE void store_result(const Attention &a, const Place &p, int64_t query, int64_t column,
+                                            float sum, float y)
 {
 	if (query < a.y.rows && column < a.y.columns)
 		reinterpret_cast<T *>(a.batch.base[0])[p.at[0] + query * a.y.i + column * a.y.j] =
