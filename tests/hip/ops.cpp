@@ -434,6 +434,25 @@ TEST(matmul_shapes)
 		}
 }
 
+/* Pieces of 16 bytes along either axis of either operand, whole and cut off at the edges; one element off; gaps. */
+TEST(matmul_packed)
+{
+	Random r;
+	auto operand = [&](int dtype, int64_t rows, int64_t columns, int layout) {
+		Tensor down(dtype, {rows, columns}, {1, (rows + 7) / 8 * 8}, 0);
+		return layout == LAYOUTS ? down.fill(r) :
+			Tensor(dtype, {rows, columns}, static_cast<Layout>(layout), 8).fill(r);
+	};
+	for (int dtype : floats)
+		for (int a_layout : {DENSE, ODD, GAPS, LAYOUTS})
+			for (int b_layout : {DENSE, ODD, GAPS, LAYOUTS})
+				for (const Shape &s : {Shape{64, 32, 64}, Shape{72, 40, 88}, Shape{65, 33, 69}}) {
+					Tensor a = operand(dtype, s[0], s[1], a_layout),
+						b = operand(dtype, s[1], s[2], b_layout);
+					COMPARE(matmul, {&a, &b}, dtype, {s[0], s[2]}, DENSE, {}, 1, 2e-6);
+				}
+}
+
 TEST(linear_bias)
 {
 	Random r;

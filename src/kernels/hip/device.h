@@ -153,6 +153,28 @@ template <class T> struct Packed {
 	}
 };
 
+/* Eight numbers `step` elements apart, of which the first `left` are there; the others are 0. Packed: the step is 1 and
+ * p a multiple of 16. */
+enum : int { EIGHT = 8 };
+
+template <class T> DEVICE void load_eight(const T *p, int64_t step, int64_t left, bool packed, float (&v)[EIGHT])
+{
+	enum { N = Packed<T>::LANES };
+	if (packed && left >= EIGHT) {
+		UNROLL
+		for (int c = 0; c < EIGHT / N; c++) {
+			Chunk chunk = load_chunk(p + c * N);
+			UNROLL
+			for (int e = 0; e < N; e++)
+				v[c * N + e] = Packed<T>::get(chunk, e);
+		}
+	} else {
+		UNROLL
+		for (int e = 0; e < EIGHT; e++)
+			v[e] = e < left ? to_float(p[e * step]) : 0;
+	}
+}
+
 /* ---- one element of any dtype ---------------------------------------------------- */
 
 template <class T> DEVICE T element(const void *base, int64_t i) { return static_cast<const T *>(base)[i]; }

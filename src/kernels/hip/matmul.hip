@@ -10,7 +10,8 @@
 #include "kernel.h"
 #include <math.h>
 
-enum { TILE = 64, DEPTH = 16, EACH = 4, SIDE = TILE / EACH };         /* a thread has EACH x EACH results, SIDE apart */
+enum : int { TILE = 64, DEPTH = 32, EACH = 4, SIDE = TILE / EACH };   /* a thread has EACH x EACH results, SIDE apart */
+static_assert(SIDE * SIDE == BLOCK && TILE * DEPTH == BLOCK * EIGHT, "each thread loads eight");
 
 struct Mat { char *data; int64_t i, j; };                             /* strides of rows and columns */
 
@@ -22,6 +23,7 @@ struct Product {
 	int64_t bias_step;
 	int64_t tiles_m, tiles_n;
 	int32_t dtype;                        /* of all */
+	int32_t packed[3];                    /* c: unused; a, b: 16 bytes at a time along the nearer axis */
 };
 
 /* How numbers are read, summed and written: those of half precision and float32 in float, integers in int64_t. */
@@ -45,46 +47,91 @@ DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 	return static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
 }
 
-/* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read
- * along the nearer axis. */
-template <class T, class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at,
-                                                  const Mat &m, int64_t i0, int64_t rows, int64_t j0, int64_t cols)
+/* Two tiles in shared memory, by depth: the rows or columns of one thread lie side by side. A piece more in each line
+ * keeps threads that write down a tile at different banks. */
+template <class C> struct Piece { alignas(EACH * sizeof(C)) C v[EACH]; };
+template <class C> struct Tile { Piece<C> line[DEPTH][SIDE + 1]; };
+
+template <class C> DEVICE Tile<C> *shared_tiles()
 {
-	bool down = m.i == 1;
+	__shared__ Tile<C> tiles[2];
+	return tiles;
+}
+
+/* Of a tile, row i at depth k. */
+template <class C> DEVICE C *item_of(Tile<C> *tile, unsigned i, unsigned k)
+{
+	return &tile->line[k][i % SIDE].v[i / SIDE];
+}
+
+/* Where a tile is loaded from: its first element, what there is from there on, strides. */
+struct Source { const char *base; int64_t at, rows, depth; Mat m; };
+
+/* Neighbouring threads read along the nearer axis; what is outside is 0. */
+template <class T, class C> DEVICE void load_items(Tile<C> *tile, int dtype, const Source &s)
+{
 	for (unsigned t = threadIdx.x; t < TILE * DEPTH; t += BLOCK) {
-		unsigned i = down ? t % TILE : t / DEPTH, j = down ? t / TILE : t % DEPTH;
-		bool inside = i0 + i < rows && j0 + j < cols;
-		tile[j][i] = inside ? Number<T>::get(dtype, base, at + (i0 + i) * m.i + (j0 + j) * m.j) : 0;
+		unsigned i = s.m.i == 1 ? t % TILE : t / DEPTH, k = s.m.i == 1 ? t / TILE : t % DEPTH;
+		bool inside = i < s.rows && k < s.depth;
+		*item_of(tile, i, k) = inside ? Number<T>::get(dtype, s.base, s.at + i * s.m.i + k * s.m.j) : 0;
 	}
 }
 
-template <class C> DEVICE void multiply_tiles(C sum[EACH][EACH], C (*a)[TILE + 1], C (*b)[TILE + 1])
+/* A thread loads eight along the nearer axis; its neighbour has the next row, or where rows are nearer, the next eight:
+ * so they write to different banks. */
+template <class T> DEVICE void load_eights(Tile<float> *tile, const Source &s)
+{
+	bool down = s.m.i == 1;
+	unsigned t = threadIdx.x, i = down ? t % (TILE / EIGHT) * EIGHT : t % TILE,
+		k = down ? t / (TILE / EIGHT) : t / TILE * EIGHT;
+	int64_t left = i < s.rows && k < s.depth ? down ? s.rows - i : s.depth - k : 0;
+	int64_t at = left ? s.at + i * s.m.i + k * s.m.j : 0;
+	float v[EIGHT];
+	load_eight(reinterpret_cast<const T *>(s.base) + at, 1, left, true, v);
+	UNROLL
+	for (unsigned e = 0; e < EIGHT; e++)
+		*item_of(tile, down ? i + e : i, down ? k : k + e) = v[e];
+}
+
+template <class T, class C> DEVICE void load_tile(Tile<C> *tile, int dtype, const Source &s, bool packed)
+{
+	if constexpr (sizeof(C) == sizeof(float)) {
+		if (packed)
+			return load_eights<T>(tile, s);
+	}
+	load_items<T>(tile, dtype, s);
+}
+
+template <class C> DEVICE void multiply_tiles(C (&sum)[EACH][EACH], const Tile<C> *a, const Tile<C> *b)
 {
 	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
-	for (int k = 0; k < DEPTH; k++)
+	for (int k = 0; k < DEPTH; k++) {
+		Piece<C> left = a->line[k][y], right = b->line[k][x];
 		UNROLL
-		for (unsigned i = 0; i < EACH; i++)
+		for (int i = 0; i < EACH; i++)
 			UNROLL
-			for (unsigned j = 0; j < EACH; j++)
-				sum[i][j] = add_product(sum[i][j], a[k][y + i * SIDE], b[k][x + j * SIDE]);
+			for (int j = 0; j < EACH; j++)
+				sum[i][j] = add_product(sum[i][j], left.v[i], right.v[j]);
+	}
 }
 
 /* Adds a product of depth k to rows i0 .. of m, columns j0 ..; every thread of the block must come here. */
-template <class T, class C> DEVICE void add_products(C sum[EACH][EACH], C (*a)[TILE + 1], C (*b)[TILE + 1],
-                                                     const Product &p, int64_t at_a, int64_t at_b, int64_t i0,
-                                                     int64_t m, int64_t j0, int64_t depth)
+template <class T, class C> DEVICE void add_products(C (&sum)[EACH][EACH], const Product &p, int64_t at_a, int64_t at_b,
+                                                     int64_t i0, int64_t m, int64_t j0, int64_t depth)
 {
+	Tile<C> *a = shared_tiles<C>(), *b = a + 1;
 	const Mat b_rows = {nullptr, p.b.j, p.b.i};
 	for (int64_t k = 0; k < depth; k += DEPTH) {
+		int64_t a_first = at_a + i0 * p.a.i + k * p.a.j, b_first = at_b + j0 * p.b.j + k * p.b.i;
 		__syncthreads();
-		load_tile<T>(a, p.dtype, p.batch.base[1], at_a, p.a, i0, m, k, depth);
-		load_tile<T>(b, p.dtype, p.batch.base[2], at_b, b_rows, j0, p.n, k, depth);
+		load_tile<T>(a, p.dtype, {p.batch.base[1], a_first, m - i0, depth - k, p.a}, p.packed[1]);
+		load_tile<T>(b, p.dtype, {p.batch.base[2], b_first, p.n - j0, depth - k, b_rows}, p.packed[2]);
 		__syncthreads();
 		multiply_tiles<C>(sum, a, b);
 	}
 }
 
-template <class T, class C> DEVICE void store_sums(const C sum[EACH][EACH], const Product &p, int64_t at, int64_t i0,
+template <class T, class C> DEVICE void store_sums(const C (&sum)[EACH][EACH], const Product &p, int64_t at, int64_t i0,
                                                    int64_t m, int64_t j0)
 {
 	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
@@ -101,7 +148,6 @@ template <class T, class C> DEVICE void store_sums(const C sum[EACH][EACH], cons
 template <class T> KERNEL multiply(Product p)
 {
 	typedef typename Number<T>::sum C;
-	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 	int64_t block = block_index(), tile = block % (p.tiles_m * p.tiles_n), at[3];
 	int64_t i0 = tile / p.tiles_n * TILE, j0 = tile % p.tiles_n * TILE;
 	unsigned x = threadIdx.x % SIDE;
@@ -118,7 +164,7 @@ template <class T> KERNEL multiply(Product p)
 		for (int i = 0; i < EACH; i++)
 			sum[i][j] = bias;
 	}
-	add_products<T>(sum, a, b, p, at[1], at[2], i0, p.m, j0, p.k);
+	add_products<T>(sum, p, at[1], at[2], i0, p.m, j0, p.k);
 	store_sums<T>(sum, p, at[0], i0, p.m, j0);
 }
 
@@ -157,7 +203,6 @@ DEVICE void find_part(const Groups &g, int64_t tile, int64_t (&room)[BLOCK / 32]
 template <class T> KERNEL multiply_groups(Groups g)
 {
 	typedef typename Number<T>::sum C;
-	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 	__shared__ int64_t room[BLOCK / 32];
 	__shared__ Part part;
 	int64_t j0 = block_index() % g.p.tiles_n * TILE;
@@ -168,7 +213,7 @@ template <class T> KERNEL multiply_groups(Groups g)
 	__syncthreads();
 	if (part.row >= part.end)
 		return;
-	add_products<T>(sum, a, b, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
+	add_products<T>(sum, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
 	store_sums<T>(sum, g.p, 0, part.row, part.end, j0);
 }
 
@@ -239,6 +284,17 @@ static void fold_batch(Product *p, Nest *batch)
 	}
 }
 
+/* Do pieces of 16 bytes along the nearer axis of operand t lie at multiples of 16 in every batch? */
+static int32_t packed(const Nest &batch, int t, const Mat &m)
+{
+	int64_t size = batch.item[t], far = m.i == 1 ? m.j : m.i;
+	bool all = (m.i == 1 || m.j == 1) && far * size % 16 == 0 &&
+	           reinterpret_cast<uintptr_t>(batch.base[t]) % 16 == 0;
+	for (int32_t axis = 0; axis < batch.rank; axis++)
+		all = all && batch.stride[axis][t] * size % 16 == 0;
+	return all;
+}
+
 static int product_run(const graft_launch *l, Product *p, Nest *batch, const graft_tensor *bias)
 {
 	int status;
@@ -258,6 +314,8 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->bias_step = bias ? bias->stride[0] : 0;
 	if (gemm(l, *p, batch, bias, &status))
 		return status;
+	p->packed[1] = packed(*batch, 1, p->a);
+	p->packed[2] = packed(*batch, 2, p->b);
 	p->tiles_m = (p->m + TILE - 1) / TILE;
 	p->tiles_n = (p->n + TILE - 1) / TILE;
 	return nest_launch(*batch, [&](const Walk &w) {
@@ -351,6 +409,8 @@ int hip_grouped_matmul(const graft_launch *l)
 	g.p.a = mat_of(a, true), g.p.b = mat_of(b, true), g.p.c = mat_of(y, true);
 	g.ends = static_cast<const char *>(ends->data), g.ends_dtype = ends->dtype;
 	g.ends_step = ends->stride[0], g.b_step = b->stride[0], g.n = ends->shape[0];
+	g.p.packed[1] = packed(one, 1, g.p.a);
+	g.p.packed[2] = packed(one, 2, g.p.b) && g.b_step * one.item[2] % 16 == 0;
 	/* each group, and the rows behind them, have a tile that is not full at most */
 	g.p.tiles_m = g.p.m / TILE + (g.p.m < g.n + 1 ? g.p.m : g.n + 1);
 	g.p.tiles_n = (g.p.n + TILE - 1) / TILE;
