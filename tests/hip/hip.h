@@ -121,7 +121,7 @@ typedef std::vector<graft_attr> Attrs;
  * change. */
 int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what,
             const graft_host *host = nullptr);
-/* What one call puts on the stream, counted in a graph that records it; nothing runs. */
+/* What one call puts on the stream, counted in a graph that records it. */
 struct Counted { long kernels, others; };
 Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr);
 /* Tensors that are on the device already; waits. */

@@ -91,7 +91,7 @@ void *guarded(size_t size)
 		return nullptr;
 	char *first = static_cast<char *>(p) + ZONE;
 	sizes[first] = size;
-	if (ZONE && (!good(hipMemset(p, PATTERN, ZONE)) || !good(hipMemset(first + size, PATTERN, ZONE))))
+	if (ZONE > 0 && (!good(hipMemset(p, PATTERN, ZONE)) || !good(hipMemset(first + size, PATTERN, ZONE))))
 		return nullptr;
 	return first;
 }
@@ -100,7 +100,7 @@ static bool untouched(const char *zone)
 {
 	static const std::vector<uint8_t> want(ZONE + 1, PATTERN);
 	std::vector<uint8_t> now(ZONE + 1);
-	return !ZONE || (from_device(now.data(), zone, ZONE) && !memcmp(now.data(), want.data(), ZONE));
+	return ZONE == 0 || (from_device(now.data(), zone, ZONE) && !memcmp(now.data(), want.data(), ZONE));
 }
 
 bool guards_hold(const void *p)

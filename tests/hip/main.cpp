@@ -412,7 +412,7 @@ static Counted count_nodes(hipGraph_t graph)
 	return c;
 }
 
-Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+static Counted record(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
 {
 	OnStream on(in, out, attr);
 	hipGraph_t graph = nullptr;
@@ -424,6 +424,20 @@ Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out,
 		c = count_nodes(graph);
 		CHECK(hipGraphDestroy(graph) == hipSuccess);
 	}
+	return c;
+}
+
+/* Run once before, so that nothing has to be loaded while it is recorded. */
+Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+{
+	for (const Tensors *some : {&in, &out})
+		for (Tensor *t : *some)
+			t->send();
+	CHECK(launch_and_wait(kernel, in, out, attr, nullptr) == 0);
+	Counted c = record(kernel, in, out, attr);
+	for (const Tensors *some : {&out, &in})
+		for (Tensor *t : *some)
+			bring_back(t, some == &in, "counted");
 	return c;
 }
 

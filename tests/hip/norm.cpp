@@ -1,6 +1,6 @@
 /* norm.cpp - rms_norm alone and fused: the same bits, whatever the launch; near the float64 result; nothing written
  * outside. */
-#include "hip.h"
+#include "norm.h"
 #include <cmath>
 #include <cstring>
 
@@ -13,9 +13,8 @@ static double nearest(int dtype, double v)
 	return one.get(0);
 }
 
-/* Row `row` of y against float64: 1 ulp of the dtype, and what float32 adds. */
-static void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t row, double eps, bool early,
-                      const std::string &what)
+void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t row, double eps, bool early,
+               const std::string &what)
 {
 	int64_t n = x.shape.back();
 	double sum = 0;
@@ -46,8 +45,6 @@ static void check_pair(Tensor &q, Tensor &q_w, Tensor &kv, Tensor &kv_w, bool ea
 {
 	std::string what = describe(q, kv, early);
 	Tensor q1(q.dtype, q.shape), kv1(kv.dtype, kv.shape), q2 = q1, kv2 = kv1;
-	for (Tensor *t : {&q, &q_w, &kv, &kv_w, &q1, &kv1})
-		t->send();
 	Counted c = count_hip(hip_kernel("fused_mla_dual_rms_norm"), {&q, &q_w, &kv, &kv_w}, {&q1, &kv1},
 	                      {attr_float(1e-6), attr_float(1e-3), attr_int(early)});
 	CHECK_IS(c.kernels, q.size() + kv.size() > 0, what);
