@@ -132,4 +132,16 @@ std::string machine_wrong()
 		guarded_free(const_cast<void *>(sizes.begin()->first));
 	return wrong;
 }
+
+/* What the other tests rely on: a byte in front of or behind a tensor does not go unseen. */
+TEST(machine_guards)
+{
+	for (int64_t at : {-ZONE, -1, 100, 99 + ZONE}) {
+		char *p = static_cast<char *>(guarded(100));
+		CHECK(p && guards_hold(p));
+		CHECK(hipMemset(p, 0, 100) == hipSuccess && guards_hold(p));
+		CHECK(hipMemset(p + at, 0, 1) == hipSuccess && !guards_hold(p));
+		guarded_free(p);
+	}
+}
 #endif

@@ -86,6 +86,7 @@ template <class T, bool EARLY> DEVICE Chunk scaled(const Chunk &x, float r, cons
 		UNROLL
 		for (int i = 0; i < LANES; i++)
 			Packed<T>::put(y, i, v[i]);
+		stay_packed(&y);                      /* two conversions are one instruction */
 		UNROLL
 		for (int i = 0; i < LANES; i++)
 			v[i] = Packed<T>::get(y, i);
