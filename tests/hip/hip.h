@@ -112,6 +112,13 @@ void guarded_free(void *p);
 bool to_device(void *p, const void *from, size_t size);
 bool from_device(void *to, const void *p, size_t size);
 
+/* ---- at random ---- */
+
+Layout any(Random &r);
+Layout any_result(Random &r);                 /* that a result may have */
+Shape any_shape(Random &r, int64_t rank, int64_t most);
+Shape part_of(Random &r, Shape s);            /* a shape that broadcasts to s */
+
 /* ---- launches ---- */
 
 typedef std::vector<Tensor *> Tensors;
@@ -139,5 +146,10 @@ bool same_bits(const Tensor &a, const Tensor &b);
 
 extern "C" const graft_pack *graft_pack_v1(void);
 graft_launch_fn hip_kernel(const char *op);
+
+/* The kernel into `layout` on the device, the reference into dense memory; see check_close. */
+void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,
+                  const Attrs &attr, double ulps, double slack);
+#define COMPARE(op, ...) compare_into(#op, cpu_##op, __VA_ARGS__)
 
 #endif

@@ -258,11 +258,68 @@ template <class C> DEVICE void store(int dtype, void *base, int64_t i, C v)
 	}
 }
 
-/* v as the dtype's nearest value; what is not half precision stays. */
+/* The same for a dtype that is computed in the type of v: f16, bf16, f32; f64; bool and integers. */
+DEVICE void store_result(int dtype, void *base, int64_t i, float v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(v); return;
+	case GRAFT_DTYPE_bf16: static_cast<bf16 *>(base)[i] = from_float<bf16>(v); return;
+	default: return put<float>(base, i, v);
+	}
+}
+DEVICE void store_result(int, void *base, int64_t i, double v) { put<double>(base, i, v); }
+DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
+	case GRAFT_DTYPE_u8: case GRAFT_DTYPE_i8: return put<uint8_t>(base, i, v);
+	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, v);
+	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, v);
+	default: return put<int64_t>(base, i, v);
+	}
+}
+
+/* v as half precision has it, or as a narrower integer does by its low bits; other dtypes leave it as it is. */
 DEVICE float rounded_to(int dtype, float v)
 {
 	return dtype == GRAFT_DTYPE_f16 ? rounded<f16>(v) : dtype == GRAFT_DTYPE_bf16 ? rounded<bf16>(v) : v;
 }
+DEVICE double rounded_to(int, double v) { return v; }
+DEVICE int64_t rounded_to(int dtype, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_u8: return static_cast<uint8_t>(v);
+	case GRAFT_DTYPE_i8: return static_cast<int8_t>(v);
+	case GRAFT_DTYPE_i16: return static_cast<int16_t>(v);
+	case GRAFT_DTYPE_i32: return static_cast<int32_t>(v);
+	default: return v;
+	}
+}
+
+/* Functions under one name for float and double: exp_of(v). */
+#define FUNCTION1(name)                                            \
+	DEVICE float name##_of(float v) { return name##f(v); } \
+	DEVICE double name##_of(double v) { return name(v); }
+#define FUNCTION2(name)                                                        \
+	DEVICE float name##_of(float a, float b) { return name##f(a, b); } \
+	DEVICE double name##_of(double a, double b) { return name(a, b); }
+FUNCTION1(cos)
+FUNCTION1(erfc)
+FUNCTION1(exp)
+FUNCTION1(fabs)
+FUNCTION1(floor)
+FUNCTION1(log)
+FUNCTION1(sin)
+FUNCTION1(sqrt)
+FUNCTION1(tanh)
+FUNCTION1(trunc)
+FUNCTION2(copysign)
+FUNCTION2(fmod)
+FUNCTION2(pow)
+
+DEVICE bool is_nan(float v) { return v != v; }
+DEVICE bool is_nan(double v) { return v != v; }
+DEVICE bool is_nan(int64_t) { return false; }
 
 /* ---- where elements lie ---------------------------------------------------- */
 
@@ -307,28 +364,35 @@ template <int N> DEVICE void walk_at(const Walk &w, int64_t index, int64_t *at)
 DEVICE int64_t block_index() { return static_cast<int64_t>(blockIdx.y) * gridDim.x + blockIdx.x; }
 DEVICE int64_t thread_index() { return block_index() * BLOCK + threadIdx.x; }
 
-struct Sum { static constexpr float none = 0; static __device__ float of(float a, float b) { return a + b; } };
+struct Sum {
+	static constexpr float none = 0;
+	template <class V> static __device__ V of(V a, V b) { return a + b; }
+	static __device__ int64_t of(int64_t a, int64_t b)
+	{
+		return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+	}
+};
 struct Max {
 	static constexpr float none = -__builtin_huge_valf();
-	static __device__ float of(float a, float b) { return b > a ? b : a; }
+	template <class V> static __device__ V of(V a, V b) { return b > a ? b : a; }
 };
 
 /* Folds the numbers of each `group` neighbouring threads in halves: thread t with thread t + group/2, then t +
  * group/4, ... Every thread gets the result. group is a power of two up to BLOCK. Every thread of the block must come
  * here; those that wait for others of a wider group than the warp meet at one barrier, so a second use of `room`, of
  * BLOCK numbers, needs a barrier before it. */
-template <class Op> DEVICE float group_fold(float v, unsigned group, float *room)
+template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v) *room)
 {
 	enum { WIDEST = 64, WARPS = BLOCK / 32 };             /* of warps; of narrow ones, in a block */
 	unsigned warp = static_cast<unsigned>(warpSize), t = threadIdx.x;
 	if (group > warp) {
-		float part[WARPS];
+		V part[WARPS];
 		unsigned first = (t & ~(group - 1)) + (t & (warp - 1));
 		room[t] = v;
 		__syncthreads();
 		UNROLL
 		for (unsigned i = 0; i < WARPS; i++)
-			part[i] = i * warp < group ? room[first + i * warp] : Op::none;
+			part[i] = i * warp < group ? room[first + i * warp] : static_cast<V>(Op::none);
 		UNROLL
 		for (unsigned half = WARPS / 2; half > 0; half /= 2)
 			UNROLL
