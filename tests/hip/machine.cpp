@@ -37,7 +37,7 @@ bool machine_is_slow() { return true; }
 
 bool schedule(unsigned seed)
 {
-	schedule(seed);
+	hipsim_schedule(seed);
 	return true;
 }
 
