@@ -1,4 +1,4 @@
-# graft - make, make check, make bless, make bench, make docs, make install, make clean
+# graft - make, make check, make bless, make bench, make docs, make install, make clean; for GPUs make hip, check-hip, bench-hip
 #
 #   build/obj      the product, optimised            build/graft  build/libgraft.so  build/libgraft.a
 #   build/check    everything once more under ASan and UBSan, with the tests

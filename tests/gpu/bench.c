@@ -1,12 +1,12 @@
 /* bench.c - what `make bench-hip` measures on a GPU, side by side in one run.
  *
- *     bench [smoke] [device=hip:PLUGIN] [block=GRAPH] [peers=FILE] [json=FILE]
+ *     bench [smoke] [device=hip:LIB] [block=GRAPH] [peers=FILE] [json=FILE]
  *
- * The paired norms at DeepSeek's sizes (1536 and 512, bf16, both pieces of rows of 2112): fused, as two norms, and a copy
- * of as many bytes. As tests of peers do it: each thing is recorded as a graph of one call for each of several buffers,
- * so that small sizes see launches and caches as a decoding step does and large ones see memory; the time is the median
- * of 20 replays. peers=FILE has lines `T eager compiled triton4 triton8 copy` in microseconds, measured by others just
- * before. Then a block of attention through graft, replayed, against the sum of its kernels.
+ * The paired norms at DeepSeek's sizes (1536 and 512, bf16, both pieces of rows of 2112): fused, as two norms, and a
+ * copy of as many bytes. Each is recorded as a graph of one call for each of several buffers, so that small sizes see
+ * launches and caches as a decoding step does and large ones see memory; the time is the median of 20 replays.
+ * peers=FILE has lines `T eager compiled triton4 triton8 copy` in microseconds, measured by others just before. Then a
+ * block of attention through graft, replayed, against the sum of its kernels.
  *
  * smoke: tiny sizes, for looking at what is printed. The times of a simulator mean nothing.
  */
@@ -431,8 +431,8 @@ static void json_lines(const Bench *b, FILE *f)
 {
 	for (int i = 0; i < b->n_lines; i++) {
 		const Line *l = &b->line[i];
-		fprintf(f, "%s\n{\"T\": %lld, \"fused\": %.4f, \"two_norms\": %.4f, \"copy\": %.4f, \"launches\": [%ld, %ld], "
-		        "\"copies\": [%ld, %ld], ", i ? "," : "", (long long)l->tokens, l->fused, l->two, l->copy,
+		fprintf(f, "%s\n{\"T\": %lld, \"fused\": %.4f, \"two_norms\": %.4f, \"copy\": %.4f, "
+		        "\"launches\": [%ld, %ld], \"copies\": [%ld, %ld], ", i ? "," : "", (long long)l->tokens, l->fused, l->two, l->copy,
 		        l->launches[0], l->launches[1], l->copies[0], l->copies[1]);
 		fprintf(f, "\"eager\": %.4f, \"torch_compile\": %.4f, \"triton_w4\": %.4f, \"triton_w8\": %.4f, "
 		        "\"peers_copy\": %.4f}", l->peers.eager, l->peers.compiled, l->peers.triton4, l->peers.triton8,
@@ -535,7 +535,7 @@ static void read_options(Bench *b, int argc, char **argv)
 		else if ((v = after(argv[i], "json=")))
 			b->json = v;
 		else
-			die(argv[i], "usage: bench [smoke] [device=hip:PLUGIN] [block=GRAPH] [peers=FILE] [json=FILE]");
+			die(argv[i], "usage: bench [smoke] [device=hip:LIB] [block=GRAPH] [peers=FILE] [json=FILE]");
 }
 
 int main(int argc, char **argv)

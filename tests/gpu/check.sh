@@ -21,7 +21,7 @@ not_run() {
 	sum
 }
 
-# programs NAME COMMAND...: tests that count themselves in their last line
+# program NAME COMMAND...: tests that count themselves in their last line
 program() {
 	name=$1
 	shift
@@ -107,5 +107,6 @@ for file in "$exports"/*.pt2; do
 	says "$name: GPU and CPU" "same: largest difference" $graft verify "$file" -O0 --inputs "$sample" --device $hip --reference cpu
 	says "$name: fused and not" "same: largest difference 0 (relative 0)" \
 		$graft verify "$file" "$tmp/opt.pt2" --inputs "$sample" --device $hip
+	says "$name: PyTorch's logits" "same as" $graft run "$tmp/opt.pt2" --inputs "$sample" --compare "$sample" --device $hip
 done
 sum

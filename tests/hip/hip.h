@@ -3,8 +3,8 @@
  *
  *     test [32|64] [full|quick] [bare] [NAME]...     all tests, or those whose name begins so
  *
- * The device is whatever the HIP runtime has: hipsim in `make check`, a GPU in `make check-hip`. Where there is none the
- * program says so and ends well. hipsim plays warps of 32 or 64; a GPU has its own.
+ * The device is whatever the HIP runtime has: hipsim in `make check`, a GPU in `make check-hip`. Where there is none
+ * the program says so and ends well. hipsim plays warps of 32 or 64; a GPU has its own.
  *
  *   full, quick   sizes that a GPU takes seconds for (what it does without a word), or those for a simulator (its own)
  *   bare          results are memory that nobody wrote before, for tools that look for its being read

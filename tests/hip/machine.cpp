@@ -64,7 +64,9 @@ const char *machine_open(unsigned)
 	if (e == hipSuccess && n > 0)
 		e = hipDeviceGetAttribute(&lanes, hipDeviceAttributeWarpSize, 0);
 	warp = static_cast<unsigned>(lanes);
-	why = e == hipSuccess ? "the HIP runtime has no device" : std::string("the HIP runtime says ") + hipGetErrorName(e);
+	why = "the HIP runtime has no device";
+	if (e != hipSuccess)
+		why = std::string("the HIP runtime says ") + hipGetErrorName(e);
 	return e == hipSuccess && n > 0 ? nullptr : why.c_str();
 }
 

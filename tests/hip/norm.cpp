@@ -243,7 +243,7 @@ TEST(norm_repeats)
 TEST(norm_schedules)
 {
 	Random r;
-	for (unsigned seed : {0, 1, 2, 3, 4, 5}) {
+	for (unsigned seed : {0u, 1u, 2u, 3u, 4u, 5u}) {
 		schedule(seed);
 		pair(r, GRAFT_DTYPE_bf16, 3, 1536, 512, 64, seed % 2, 3);
 		pair(r, GRAFT_DTYPE_f32, 2, 4097, 1031, 1, seed % 2, 2);

@@ -11,7 +11,8 @@
 
 static const std::vector<int64_t> rows_of = {0, 1, 2, 3, 255, 4095, 4096, 16383, 16384, 65536};
 static const std::vector<int> dtypes = {GRAFT_DTYPE_bf16, GRAFT_DTYPE_f16, GRAFT_DTYPE_f32};
-enum { PERIOD = 65521, ROPE = 8, LONGEST = 16384, WEIGHTS = 1024 };  /* weights begin at a number of the block */
+/* Numbers until they repeat; what a row has behind its pieces; the longest piece; where weights begin. */
+enum { PERIOD = 65521, ROPE = 8, LONGEST = 16384, WEIGHTS = 1024 };
 
 static int64_t most() { return !full ? 1 << 14 : machine_is_slow() ? 1 << 21 : 1 << 27; }
 
@@ -121,8 +122,8 @@ static int fused(Half &q, Half &kv, bool early)
 static void pair(const Numbers &x, int64_t m, int64_t q_n, int64_t kv_n, bool early, int repeats)
 {
 	int64_t wide = q_n + kv_n + ROPE;
-	std::string what = std::to_string(m) + " rows of " + std::to_string(q_n) + " and " + std::to_string(kv_n) + " " +
-		graft_dtype_name(static_cast<graft_dtype>(x.some.dtype)) + (early ? " early" : " late");
+	std::string what = std::to_string(m) + " rows of " + std::to_string(q_n) + " and " + std::to_string(kv_n) +
+		" " + graft_dtype_name(static_cast<graft_dtype>(x.some.dtype)) + (early ? " early" : " late");
 	Half q(x, m, q_n, wide, 0, 1e-6), kv(x, m, kv_n, wide, q_n, 1e-5);
 	q.single(early, what), kv.single(early, what);
 	for (int i = 0; i < repeats && still_good(); i++) {

@@ -291,7 +291,8 @@ static int64_t each_of(int64_t chunks, uint32_t shift)
 static int64_t each_for(Norms *two, int64_t most)
 {
 	uint32_t shift = WARP_SHIFT;
-	while (shift < BLOCK_SHIFT && (each_of(most, shift) > MOST_EACH || share_out(two, each_of(most, shift)) < ENOUGH))
+	while (shift < BLOCK_SHIFT &&
+	       (each_of(most, shift) > MOST_EACH || share_out(two, each_of(most, shift)) < ENOUGH))
 		shift++;
 	return each_of(most, shift);
 }
