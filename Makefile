@@ -1,4 +1,4 @@
-# graft - make, make check, make bless, make bench, make docs, make install, make clean
+# graft - make, make check, make bless, make bench, make docs, make install, make clean; for GPUs make hip, check-hip, bench-hip
 #
 #   build/obj      the product, optimised            build/graft  build/libgraft.so  build/libgraft.a
 #   build/check    everything once more under ASan and UBSan, with the tests
@@ -76,9 +76,9 @@ build/check/unit: $(UNIT_OBJ) $(CHECK_OBJ)
 	$(call say,LINK)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
--include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc src/kernels/hip/Makefile.inc tests/hipexec/Makefile.inc
+-include tests/plugins/Makefile.inc tests/hipsim/Makefile.inc src/exec/hip/Makefile.inc src/kernels/hip/Makefile.inc tests/hipexec/Makefile.inc tests/gpu/Makefile.inc
 
-check: all build/check/graft build/check/unit $(TEST_PACKS) $(HIPEXEC_TESTS) $(HIP_TESTS) build/hipsim/w32/selftest build/hipsim/w64/selftest
+check: all build/check/graft build/check/unit $(TEST_PACKS) $(HIPEXEC_TESTS) $(HIP_TESTS) $(GPU_CHECKS) build/hipsim/w32/selftest build/hipsim/w64/selftest
 	tests/check.sh
 
 bless: build/check/graft $(TEST_PACKS)

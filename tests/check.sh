@@ -31,6 +31,7 @@ part golden tests/golden.sh
 part examples tests/examples.sh
 part hipexec build/check/hipexec/test
 part hiptool tests/hipexec/tool.sh
+part hipbench tests/gpu/form.sh
 for t in tests/sweep_*.sh; do
 	[ -e "$t" ] && part "$(basename "$t" .sh)" "$t"
 done

@@ -11,6 +11,8 @@ empty "cJSON is included only in src/io" "$(grep -ln 'cJSON\.h' -r src include |
 empty "dlfcn.h is included only in src/probe and src/exec" "$(grep -ln 'dlfcn\.h' -r src include | grep -vE '^src/(probe|exec)/')"
 empty "HIP is included only in src/exec/hip and src/kernels/hip" \
 	"$(grep -ln 'hip_runtime' -r src include | grep -vE '^src/(exec|kernels)/hip/')"
+empty "tests/hip names the simulator only in machine.cpp: they run on GPUs too" \
+	"$(grep -n 'hipsim_\|hipsim\.h' tests/hip/*.cpp tests/hip/*.h | grep -v '^tests/hip/machine\.cpp')"
 empty "the library never exits, aborts or asks the environment" \
 	"$(grep -nE '\b(exit|abort|_exit|getenv|secure_getenv|setenv)\(' -r src include | grep -v '^src/cli/' | grep -v '^src/probe/isolated\.c')"
 

@@ -1,13 +1,19 @@
-/* hip.h - what the tests of the GPU kernels share: tensors in awkward memory, launches on hipsim and on the CPU,
+/* hip.h - what the tests of the GPU kernels share: tensors in awkward memory, launches on the device and on the CPU,
  * comparison.
  *
- * `test [32|64] [NAME]` runs all tests, or those whose name begins so, at that warp size.
+ *     test [32|64] [full|quick] [bare] [NAME]...     all tests, or those whose name begins so
+ *
+ * The device is whatever the HIP runtime has: hipsim in `make check`, a GPU in `make check-hip`. Where there is none
+ * the program says so and ends well. hipsim plays warps of 32 or 64; a GPU has its own.
+ *
+ *   full, quick   sizes that a GPU takes seconds for (what it does without a word), or those for a simulator (its own)
+ *   bare          results are memory that nobody wrote before, for tools that look for its being read
  */
 #ifndef GRAFT_TEST_HIP_H
 #define GRAFT_TEST_HIP_H
 
-#include "hipsim.h"
 #include <graft/plugin.h>
+#include <hip/hip_runtime_api.h>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +32,7 @@ void failed(const char *file, int line, const std::string &what);
 	                          #x " is " + std::to_string(got_) + ", not " + std::to_string(want_) +                \
 	": " + (what)); } while (0)
 bool still_good();                            /* the running test has not failed */
+void not_here(const char *why);               /* the running test cannot be made on this machine: it counts as none */
 
 /* ---- numbers ---- */
 
@@ -55,7 +62,7 @@ struct Tensor {
 	Shape shape, stride;
 	std::vector<uint8_t> bytes;           /* everything, what belongs to no element included */
 	size_t first = 0;                     /* of element 0, in bytes */
-	void *device = nullptr;               /* while it is there */
+	void *device = nullptr;               /* the first of the bytes on the device, while they are there */
 
 	Tensor() {}
 	Tensor(int dtype, const Shape &shape, Layout layout = DENSE, int64_t gap = 3);
@@ -73,6 +80,7 @@ struct Tensor {
 	Tensor &fill(double v);
 	graft_tensor host();
 	graft_tensor there() const;           /* on the device */
+	void send();                          /* to the device; the next launch with it brings it back */
 	std::string text() const;             /* "bf16[2, 3]" and strides */
 };
 
@@ -80,6 +88,29 @@ graft_attr attr_int(int64_t i);
 graft_attr attr_float(double f);
 graft_attr attr_list(const std::vector<int64_t> &v);  /* borrows v */
 graft_attr attr_none();
+
+/* ---- the machine ---- */
+
+extern unsigned warp;                         /* threads that go together there */
+extern bool full, bare;
+
+const char *machine_open(unsigned wanted_warp);       /* NULL, or why there is no device */
+void machine_fresh();                         /* before each test: orders and faults as usual */
+std::string machine_wrong();                  /* after each: what is wrong with its memory; "" */
+void machine_close();
+bool machine_is_slow();                       /* a simulator */
+/* Where it can be chosen: the order of threads; that a call of the runtime fails ("hipMalloc:3", NULL none). False: it
+ * can't be chosen here. */
+bool schedule(unsigned seed);
+bool fail_call(const char *spec);
+
+/* Memory of the device between zones that nothing may write; without zones on the simulator, which has its own that may
+ * not be read either. guards_hold is false once a zone was written. */
+void *guarded(size_t size);
+bool guards_hold(const void *p);
+void guarded_free(void *p);
+bool to_device(void *p, const void *from, size_t size);
+bool from_device(void *to, const void *p, size_t size);
 
 /* ---- at random ---- */
 
@@ -93,9 +124,15 @@ Shape part_of(Random &r, Shape s);            /* a shape that broadcasts to s */
 typedef std::vector<Tensor *> Tensors;
 typedef std::vector<graft_attr> Attrs;
 
-/* Runs it on hipsim: outputs (and operand 0, when it is written) get what the kernel wrote; nothing else may change. */
+/* Runs it on the device: outputs (and operand 0, when it is written) get what the kernel wrote; nothing else may
+ * change. */
 int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what,
             const graft_host *host = nullptr);
+/* What one call puts on the stream, counted in a graph that records it. */
+struct Counted { long kernels, others; };
+Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr);
+/* Tensors that are on the device already; waits. */
+int launch_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr);
 /* The message of the last launch. */
 const char *hip_message();
 /* The reference kernel on the same memory. */
@@ -114,7 +151,5 @@ graft_launch_fn hip_kernel(const char *op);
 void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,
                   const Attrs &attr, double ulps, double slack);
 #define COMPARE(op, ...) compare_into(#op, cpu_##op, __VA_ARGS__)
-
-extern unsigned warp;                         /* 32 or 64 */
 
 #endif

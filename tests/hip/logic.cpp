@@ -460,7 +460,7 @@ TEST(logic_schedules)
 {
 	for (unsigned seed : {1, 2, 3}) {
 		Random r;
-		hipsim_schedule(seed);
+		schedule(seed);
 		one_extreme(r, GRAFT_DTYPE_f32, {2, 900}, {1}, false);
 		one_cumsum(r, GRAFT_DTYPE_f32, GRAFT_DTYPE_f32, {2, 2300}, 1);
 		Tensor x(GRAFT_DTYPE_f32, {2, 9000});
@@ -471,5 +471,5 @@ TEST(logic_schedules)
 		places.fill(r, 3);
 		COMPARE(argmax, {&places}, GRAFT_DTYPE_i64, {}, DENSE, {attr_none(), attr_int(0)}, 0, 0);
 	}
-	hipsim_schedule(0);
+	schedule(0);
 }

@@ -11,7 +11,7 @@ void load_i64(int64_t *to, int dtype, const void *from, int64_t stride, int64_t 
 void store_f64(int dtype, void *to, int64_t stride, const double *from, int64_t n);
 }
 
-unsigned warp = 32;
+bool full, bare;
 
 /* ---- tests ---- */
 
@@ -24,6 +24,7 @@ static std::vector<Row> &rows()
 
 static const char *running;
 static int failures;
+static bool counts;
 
 Test::Test(const char *name, void (*run)()) { rows().push_back({name, run}); }
 
@@ -35,25 +36,59 @@ void failed(const char *file, int line, const std::string &what)
 
 bool still_good() { return failures == 0; }
 
+void not_here(const char *why)
+{
+	printf("%s: not run: %s\n", running, why);
+	counts = false;
+}
+
+static bool chosen(const char *name, const std::vector<const char *> &only)
+{
+	bool any = only.empty();
+	for (const char *o : only)
+		any = any || !strncmp(name, o, strlen(o));
+	return any;
+}
+
+static void run(const Row &row, int *passed, int *bad)
+{
+	running = row.name;
+	failures = 0;
+	counts = true;
+	machine_fresh();
+	row.run();
+	std::string wrong = machine_wrong();
+	if (!wrong.empty())
+		failed(row.name, 0, wrong);
+	if (failures)
+		++*bad;
+	else if (counts)
+		++*passed;
+}
+
 int main(int argc, char **argv)
 {
-	const char *only = argc > 2 ? argv[2] : "";
-	int passed = 0, bad = 0;
-	if (argc > 1)
-		warp = static_cast<unsigned>(atoi(argv[1]));
-	for (const Row &row : rows()) {
-		if (strncmp(row.name, only, strlen(only)))
-			continue;
-		running = row.name;
-		failures = 0;
-		hipsim_reset();
-		hipsim_warp(warp);
-		row.run();
-		if (hipsim_check() || hipsim_leaks())
-			failed(row.name, 0, hipsim_message());
-		*(failures ? &bad : &passed) += 1;
+	std::vector<const char *> only;
+	unsigned wanted = 32;
+	int passed = 0, bad = 0, size = 0;
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "32") || !strcmp(argv[i], "64"))
+			wanted = static_cast<unsigned>(atoi(argv[i]));
+		else if (!strcmp(argv[i], "full") || !strcmp(argv[i], "quick"))
+			size = *argv[i];
+		else if (!strcmp(argv[i], "bare"))
+			bare = true;
+		else
+			only.push_back(argv[i]);
 	}
-	hipsim_reset();
+	const char *none = machine_open(wanted);
+	full = size ? size == 'f' : !machine_is_slow();
+	if (none)
+		printf("not run: %s\n", none);
+	for (const Row &row : rows())
+		if (!none && chosen(row.name, only))
+			run(row, &passed, &bad);
+	machine_close();
 	printf("%d passed, %d failed\n", passed, bad);
 	return bad != 0;
 }
@@ -290,57 +325,145 @@ static graft_launch launch_of(const std::vector<graft_tensor> &in, const std::ve
 	return l;
 }
 
-static void copy_there(Tensor *t)
+void Tensor::send()
 {
-	if (t->bytes.empty() || t->device)
+	if (bytes.empty() || device)
 		return;
-	CHECK(hipMalloc(&t->device, t->bytes.size()) == hipSuccess);
-	CHECK(hipMemcpy(t->device, t->bytes.data(), t->bytes.size(), hipMemcpyHostToDevice) == hipSuccess);
+	device = guarded(bytes.size());
+	CHECK(device && to_device(device, bytes.data(), bytes.size()));
+}
+
+/* A result: memory only, where nobody shall have written it. */
+static void send_result(Tensor *t)
+{
+	if (bare && !t->device && !t->bytes.empty())
+		t->device = guarded(t->bytes.size());
+	else
+		t->send();
+}
+
+/* The bytes before a launch with the elements of after. */
+static std::vector<uint8_t> with_elements(const Tensor &t, const std::vector<uint8_t> &after)
+{
+	std::vector<uint8_t> all = t.bytes;
+	int64_t row = t.shape.empty() || t.stride.back() != 1 ? 1 : t.shape.back();
+	for (int64_t i = 0, n = t.size(); i < n; i += row)
+		memcpy(&all[t.at(i)], &after[t.at(i)], static_cast<size_t>(row) * item(t.dtype));
+	return all;
 }
 
 /* Bytes that belong to no element keep what they had; with `whole` every byte does. */
-static void copy_back(Tensor *t, bool whole, const std::string &what)
+static void bring_back(Tensor *t, bool whole, const std::string &what)
 {
 	if (!t->device)
 		return;
-	std::vector<uint8_t> now(t->bytes.size()), free(t->bytes.size(), 1);
-	CHECK(hipMemcpy(now.data(), t->device, now.size(), hipMemcpyDeviceToHost) == hipSuccess);
-	for (int64_t i = 0, n = whole ? 0 : t->size(); i < n; i++)
-		memset(&free[t->at(i)], 0, item(t->dtype));
-	for (size_t i = 0; i < now.size(); i++)
-		if (free[i] && now[i] != t->bytes[i]) {
-			failed(__FILE__, __LINE__,
-			       what + (whole ? ": an operand was changed" :
-			               ": something outside the result was written"));
-			break;
-		}
+	std::vector<uint8_t> now(t->bytes.size());
+	CHECK(from_device(now.data(), t->device, now.size()));
+	if (whole && now != t->bytes)
+		failed(__FILE__, __LINE__, what + ": an operand was changed");
+	if (!whole && !bare && now != with_elements(*t, now))
+		failed(__FILE__, __LINE__, what + ": something outside the result was written");
+	if (!guards_hold(t->device))
+		failed(__FILE__, __LINE__, what + ": something around a tensor was written");
 	t->bytes = now;
-	CHECK(hipFree(t->device) == hipSuccess);
+	guarded_free(t->device);
 	t->device = nullptr;
+}
+
+/* A launch on a stream of its own. */
+struct OnStream {
+	hipStream_t stream = nullptr;
+	std::vector<graft_tensor> in, out;
+	graft_launch launch;
+
+	OnStream(const Tensors &operands, const Tensors &results, const Attrs &attr)
+	{
+		CHECK(hipStreamCreate(&stream) == hipSuccess);
+		for (const Tensor *t : operands)
+			in.push_back(t->there());
+		for (const Tensor *t : results)
+			out.push_back(t->there());
+		launch = launch_of(in, out, attr);
+		launch.stream = stream;
+	}
+	~OnStream() { CHECK(hipStreamDestroy(stream) == hipSuccess); }
+};
+
+static int launch_and_wait(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr,
+                           const graft_host *host)
+{
+	OnStream on(in, out, attr);
+	on.launch.host = host;
+	int status = kernel(&on.launch);
+	hipError_t e = hipStreamSynchronize(on.stream);
+	if (e != hipSuccess)
+		failed(__FILE__, __LINE__, std::string("the kernel ended with ") + hipGetErrorName(e));
+	return status;
+}
+
+int launch_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+{
+	return launch_and_wait(kernel, in, out, attr, nullptr);
 }
 
 int run_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr, const std::string &what,
             const graft_host *host)
 {
-	std::vector<graft_tensor> in_there, out_there;
-	for (Tensor *t : in) {
-		copy_there(t);
-		in_there.push_back(t->there());
-	}
-	for (Tensor *t : out) {
-		copy_there(t);
-		out_there.push_back(t->there());
-	}
-	graft_launch l = launch_of(in_there, out_there, attr);
-	l.host = host;
-	int status = kernel(&l);
-	if (hipDeviceSynchronize() != hipSuccess)
-		failed(__FILE__, __LINE__, what + ": " + hipsim_message());
-	for (Tensor *t : out)
-		copy_back(t, false, what);
 	for (Tensor *t : in)
-		copy_back(t, true, what);
+		t->send();
+	for (Tensor *t : out)
+		send_result(t);
+	int status = launch_and_wait(kernel, in, out, attr, host);
+	for (Tensor *t : out)
+		bring_back(t, false, what);
+	for (Tensor *t : in)
+		bring_back(t, true, what);
 	return status;
+}
+
+static Counted count_nodes(hipGraph_t graph)
+{
+	Counted c = {0, 0};
+	size_t n = 0;
+	CHECK(hipGraphGetNodes(graph, nullptr, &n) == hipSuccess);
+	std::vector<hipGraphNode_t> nodes(n);
+	if (n)
+		CHECK(hipGraphGetNodes(graph, nodes.data(), &n) == hipSuccess);
+	for (hipGraphNode_t node : nodes) {
+		hipGraphNodeType type;
+		CHECK(hipGraphNodeGetType(node, &type) == hipSuccess);
+		*(type == hipGraphNodeTypeKernel ? &c.kernels : &c.others) += 1;
+	}
+	return c;
+}
+
+static Counted record(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+{
+	OnStream on(in, out, attr);
+	hipGraph_t graph = nullptr;
+	Counted c = {-1, -1};
+	CHECK(hipStreamBeginCapture(on.stream, hipStreamCaptureModeThreadLocal) == hipSuccess);
+	CHECK(kernel(&on.launch) == 0);
+	CHECK(hipStreamEndCapture(on.stream, &graph) == hipSuccess);
+	if (graph) {
+		c = count_nodes(graph);
+		CHECK(hipGraphDestroy(graph) == hipSuccess);
+	}
+	return c;
+}
+
+/* Run once before, so that nothing has to be loaded while it is recorded. */
+Counted count_hip(graft_launch_fn kernel, const Tensors &in, const Tensors &out, const Attrs &attr)
+{
+	for (const Tensors *some : {&in, &out})
+		for (Tensor *t : *some)
+			t->send();
+	CHECK(launch_and_wait(kernel, in, out, attr, nullptr) == 0);
+	Counted c = record(kernel, in, out, attr);
+	for (const Tensors *some : {&out, &in})
+		for (Tensor *t : *some)
+			bring_back(t, some == &in, "counted");
+	return c;
 }
 
 /* ---- the CPU's host: loops ---- */

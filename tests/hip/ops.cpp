@@ -223,8 +223,7 @@ TEST(copy_in_place)
 			Tensor want = x, y = x;
 			CHECK_IS(run_cpu(cpu_copy_, {&want, &src}, {&want}, {}), 0, hip_message());
 			/* The result is operand 0: one tensor in both places. */
-			CHECK(hipMalloc(&y.device, y.bytes.size()) == hipSuccess);
-			CHECK(hipMemcpy(y.device, y.bytes.data(), y.bytes.size(), hipMemcpyHostToDevice) == hipSuccess);
+			y.send();
 			CHECK_IS(run_hip(hip_kernel("copy_"), {&y, &src}, {&y}, {}, "copy_"), 0, hip_message());
 			check_close(y, want, 0, 0, x.text());
 		}
@@ -533,7 +532,7 @@ TEST(ops_schedules)
 {
 	for (unsigned seed : {1, 2, 3}) {
 		Random r;
-		hipsim_schedule(seed);
+		schedule(seed);
 		one_reduce(r, GRAFT_DTYPE_f32, {2, 2100}, {1}, false);
 		one_attention(r, GRAFT_DTYPE_bf16, 9, 40, 8, 5, 1, false);
 		Tensor x(GRAFT_DTYPE_bf16, {3, 2049}), a(GRAFT_DTYPE_f32, {65, 33}), b(GRAFT_DTYPE_f32, {33, 20});
@@ -541,7 +540,7 @@ TEST(ops_schedules)
 		COMPARE(softmax, {&x}, GRAFT_DTYPE_bf16, {3, 2049}, DENSE, {attr_int(1), attr_none()}, 1, 1e-6);
 		COMPARE(matmul, {&a, &b}, GRAFT_DTYPE_f32, {65, 20}, DENSE, {}, 1, 2e-6);
 	}
-	hipsim_schedule(0);
+	schedule(0);
 }
 
 /* The table: every row once, with the signature and rounding of graft's own. */

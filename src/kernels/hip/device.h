@@ -130,22 +130,35 @@ DEVICE void stay_packed(Chunk *c)
 #endif
 }
 
+/* v is worked out by here, not when it is needed. */
+DEVICE void stay_known(int64_t *v)
+{
+	(void)v;
+#if defined(__CUDA_ARCH__)
+	asm volatile("" : "+l"(*v));
+#elif defined(__AMDGCN__)
+	asm volatile("" : "+v"(*v));
+#endif
+}
+
 /* The elements of a chunk, LANES of them. */
 template <class T> struct Packed;
 
 template <> struct Packed<float> {
 	enum { LANES = 4 };
-	static __device__ __forceinline__ float get(const Chunk &c, int i) { return __uint_as_float(c.w[i]); }
+	static __device__ __forceinline__ float item(const Chunk &c, int i) { return __uint_as_float(c.w[i]); }
+	static __device__ __forceinline__ float get(const Chunk &c, int i) { return item(c, i); }
 	static __device__ __forceinline__ void put(Chunk &c, int i, float v) { c.w[i] = __float_as_uint(v); }
 };
 
 /* Put in ascending order: an even element clears its neighbour. */
 template <class T> struct Packed {
 	enum { LANES = 8 };
-	static __device__ __forceinline__ float get(const Chunk &c, int i)
+	static __device__ __forceinline__ T item(const Chunk &c, int i)
 	{
-		return to_float(T{static_cast<uint16_t>(c.w[i / 2] >> (i % 2 * 16))});
+		return T{static_cast<uint16_t>(c.w[i / 2] >> (i % 2 * 16))};
 	}
+	static __device__ __forceinline__ float get(const Chunk &c, int i) { return to_float(item(c, i)); }
 	static __device__ __forceinline__ void put(Chunk &c, int i, float v)
 	{
 		uint32_t bits = from_float<T>(v).bits;
@@ -414,9 +427,9 @@ struct Max {
  * BLOCK numbers, needs a barrier before it. */
 template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v) *room)
 {
+	enum { WIDEST = 64, WARPS = BLOCK / 32 };             /* of warps; of narrow ones, in a block */
 	unsigned warp = static_cast<unsigned>(warpSize), t = threadIdx.x;
 	if (group > warp) {
-		enum { WARPS = BLOCK / 32 };
 		V part[WARPS];
 		unsigned first = (t & ~(group - 1)) + (t & (warp - 1));
 		room[t] = v;
@@ -432,8 +445,10 @@ template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v
 		v = part[0];
 		group = warp;
 	}
-	for (unsigned half = group / 2; half > 0; half /= 2)
-		v = Op::of(v, __shfl_xor(v, static_cast<int>(half)));
+	UNROLL
+	for (unsigned half = WIDEST / 2; half > 0; half /= 2)
+		if (half < group)
+			v = Op::of(v, __shfl_xor(v, static_cast<int>(half)));
 	return v;
 }
 
