@@ -66,7 +66,8 @@ STRUCTS = graft_error, graft_tensor, graft_attr, graft_launch, graft_kernel, gra
 
 def tensor(data, shape, stride, dtype):
     """A tensor at an address; strides count elements. An unknown dtype is a KeyError."""
-    t = graft_tensor(data, (c_int64 * len(shape))(*shape), (c_int64 * len(shape))(*stride), len(shape), dtype_number(dtype))
+    sizes, strides = (c_int64 * len(shape))(*shape), (c_int64 * len(stride))(*stride)
+    t = graft_tensor(data, sizes, strides, len(shape), dtype_number(dtype))
     t.sizes = tuple(shape), tuple(stride)
     return t
 
@@ -175,8 +176,8 @@ class Kernel:
         message = ctypes.create_string_buffer(512)
         ins, outs = ((graft_tensor * len(some))(*some) for some in (operands, results))
         attrs = (graft_attr * len(attributes))(*map(attribute, attributes))
-        args = graft_launch(ctypes.sizeof(graft_launch), len(ins), len(outs), len(attrs), ins, outs, attrs, stream, None,
-                            ctypes.cast(message, c_char_p), len(message))
+        args = graft_launch(ctypes.sizeof(graft_launch), len(ins), len(outs), len(attrs), ins, outs, attrs, stream,
+                            None, ctypes.cast(message, c_char_p), len(message))
         status = self.row.launch(args)
         if status:
             known = STATUS[status] if 0 < status < len(STATUS) else f"status {status}"
@@ -222,7 +223,8 @@ class Pack:
                 raise self.trouble(f"its kernel {row.name.decode()} has no launch function")
 
     def trouble(self, what):
-        return RuntimeError(f"'{self.path}' is no kernel pack that can be used: {what}; build it against this graft's plugin.h")
+        return RuntimeError(f"'{self.path}' is no kernel pack that can be used: {what}; build it against this graft's "
+                            "plugin.h")
 
     def check(self):
         t, sizes = self.table, (ctypes.sizeof(graft_pack), ctypes.sizeof(graft_kernel))
@@ -242,13 +244,15 @@ class Pack:
             if row.signature == signature.encode():
                 return Kernel(self, row)
         if rows:
-            raise RuntimeError(f"'{self.path}': {name} has signature `{rows[0].signature.decode()}`, wanted `{signature}`")
+            found = rows[0].signature.decode()
+            raise RuntimeError(f"'{self.path}': {name} has signature `{found}`, wanted `{signature}`")
         raise RuntimeError(f"'{self.path}' ({self.name} {self.version}) has no kernel {name}")
 
 
 # ---- the same structs? ----
 
-C_TYPES = {c_int: "int", c_int32: "int32_t", c_uint32: "uint32_t", c_int64: "int64_t", c_double: "double", c_size_t: "size_t"}
+C_TYPES = {c_int: "int", c_int32: "int32_t", c_uint32: "uint32_t", c_int64: "int64_t", c_double: "double",
+           c_size_t: "size_t"}
 
 
 def layout():

@@ -37,8 +37,8 @@ def check(q, q_w, kv, kv_w, round):
     """What graft asks of the node, and that all is on one device: a kernel must never see the memory of another."""
     for x, w, name in (q, q_w, "q"), (kv, kv_w, "kv"):
         if w.dim() != 1 or x.dim() < 1 or w.shape[0] != x.shape[-1]:
-            raise ValueError(f"{name} is {tuple(x.shape)}, its weight {tuple(w.shape)}; wanted a weight for each element "
-                             "of the last axis")
+            raise ValueError(f"{name} is {tuple(x.shape)}, its weight {tuple(w.shape)}; wanted a weight for each "
+                             "element of the last axis")
         if w.dtype != x.dtype or x.dtype != q.dtype:
             raise ValueError(f"{name} is {x.dtype}, its weight {w.dtype}; q, kv and their weights must have one dtype")
     if q.shape[:-1].numel() != kv.shape[:-1].numel():
@@ -59,8 +59,8 @@ def _(q, q_w, kv, kv_w, q_eps, kv_eps, round):
 
 
 def no_backward(ctx, *grads):
-    raise RuntimeError(f"{NAME} has no backward; run the model under torch.no_grad() or torch.inference_mode(), and train "
-                       "the model that graft has not rewritten")
+    raise RuntimeError(f"{NAME} has no backward; run the model under torch.no_grad() or torch.inference_mode(), and "
+                       "train the model that graft has not rewritten")
 
 
 torch.library.register_autograd(NAME, no_backward)
@@ -104,8 +104,8 @@ def described(t):
 
 
 def launch(kernel, gpu, q, q_w, kv, kv_w, q_eps, kv_eps, round):
-    """The op by a pack's kernel, queued on the GPU's current stream: nothing waits, nothing is copied, only the results are
-    allocated. What the kernel does not take falls back to PyTorch."""
+    """The op by a pack's kernel, queued on the GPU's current stream: nothing waits, nothing is copied, only the results
+    are allocated. What the kernel does not take falls back to PyTorch."""
     args = q, q_w, kv, kv_w, q_eps, kv_eps, round
     if q.dtype not in DTYPES:
         return fall_back(f"graft has no {q.dtype}", *args)
@@ -162,7 +162,8 @@ def self_test(kernel, gpu):
             found = launch(kernel, gpu, *args(gpu.place(wide), gpu.place(weight)))
             for name, a, b in zip(("q_n", "kv_n"), found, plain(*args(wide, weight))):
                 if not torch.allclose(gpu.fetch(a).double(), b.double(), rtol=near, atol=near / 4):
-                    raise RuntimeError(f"'{kernel.pack.path}' fails its self test: {name} is wrong for {dtype}, {round}")
+                    raise RuntimeError(f"'{kernel.pack.path}' fails its self test: {name} is wrong for {dtype}, "
+                                       f"{round}")
 
 
 def loaded_runtimes():
@@ -176,9 +177,9 @@ def loaded_runtimes():
 
 def use_pack(path):
     """From now on the op runs on the GPU in this pack's kernel (build/packs/graft_hip_amd.so, graft_hip_nvidia.so), on
-    PyTorch's current stream. Raises when it cannot, and then nothing has changed. What the kernel does not take (float64,
-    another architecture) runs in PyTorch, with one warning. The kernel is tested on the current device, which waits, so
-    call this before a CUDA graph is captured."""
+    PyTorch's current stream. Raises when it cannot, and then nothing has changed. What the kernel does not take
+    (float64, another architecture) runs in PyTorch, with one warning. The kernel is tested on the current device, which
+    waits, so call this before a CUDA graph is captured."""
     if not torch.cuda.is_available():
         raise RuntimeError("use_pack: PyTorch sees no GPU here (torch.cuda.is_available() is false)")
     torch.cuda.init()

@@ -1,6 +1,7 @@
 """Tests graft_pack.py without PyTorch: packs that are none, and rms_norm on the GPU that tests/hipsim plays.
 
-    python test_graft_pack.py --pack build/packs/graft_hip_sim.so --runtime build/hipsim/plain/libhipsim.so --odd build/packs/test
+    python test_graft_pack.py --pack build/packs/graft_hip_sim.so --runtime build/hipsim/plain/libhipsim.so \\
+        --odd build/packs/test
 
 The last line is "N passed, N failed".
 """
@@ -74,9 +75,10 @@ def test_simulator(gpu, pack):
     check(all(abs(v - 1) < 1e-6 for v in from_device(gpu, y.data, 8)), "rms_norm without a weight")
     raises("E_USAGE", "no attributes", kernel.launch, [x], [y], [], gpu.stream())
     narrow = graft_pack.tensor(y.data, (2, 3), (3, 1), "f32")
-    raises("one shape", "a result of another shape", kernel.launch, [x, graft_pack.missing()], [narrow], [1e-6, 0], gpu.stream())
+    given = [x, graft_pack.missing()]
+    raises("one shape", "a result of another shape", kernel.launch, given, [narrow], [1e-6, 0], gpu.stream())
     gpu.fail("hipLaunchKernel:1")
-    raises("E_EXEC", "a launch that fails", kernel.launch, [x, graft_pack.missing()], [y], [1e-6, 0], gpu.stream())
+    raises("E_EXEC", "a launch that fails", kernel.launch, given, [y], [1e-6, 0], gpu.stream())
     check(gpu.intact(), "nothing is written outside")
     raises("has signature", "another signature", pack.kernel, "rms_norm", "rms_norm(x) -> (y)")
     raises("has no kernel", "no kernel", pack.kernel, "layer_norm", "layer_norm(x) -> (y)")

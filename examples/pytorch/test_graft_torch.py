@@ -4,8 +4,8 @@
     python test_graft_torch.py --pack build/packs/graft_hip_sim.so --runtime build/hipsim/plain/libhipsim.so
     python test_graft_torch.py --pack build/packs/graft_hip_amd.so
 
-With --runtime the pack runs on the GPU that tests/hipsim plays, through the very function that PyTorch's CUDA key calls;
-without it on a real one. The last line is "N passed, N failed".
+With --runtime the pack runs on the GPU that tests/hipsim plays, through the very function that PyTorch's CUDA key
+calls; without it on a real one. The last line is "N passed, N failed".
 """
 import argparse
 import contextlib
@@ -49,8 +49,8 @@ def warned(function, *args):
 def near(found, wanted, what):
     for name, a, b in zip(("q_n", "kv_n"), found, wanted):
         room = graft_torch.NEAR.get(b.dtype, 2**-46)
-        ok = a.dtype == b.dtype and a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=room, atol=room / 4)
-        check(ok and a.is_contiguous(), f"{what}: {name}")
+        ok = (a.dtype, a.shape, a.is_contiguous()) == (b.dtype, b.shape, True)
+        check(ok and torch.allclose(a.double(), b.double(), rtol=room, atol=room / 4), f"{what}: {name}")
 
 
 # ---- operands ----
@@ -92,7 +92,7 @@ def some(dtype=torch.float32, round="late"):
 
 
 def test_op(what):
-    for dtype in graft_torch.NEAR | {torch.float64: 0}:
+    for dtype in (*graft_torch.NEAR, torch.float64):
         for round in graft_pack.ROUNDS:
             for name, wide, parts in cases(dtype):
                 q, kv = parts(wide)
@@ -167,8 +167,8 @@ def test_use_pack(folder):
     cuda = {"is_available": lambda: True, "init": lambda: None, "current_device": lambda: 0,
             "device": lambda device: contextlib.nullcontext()}
     with mock.patch.multiple(torch.cuda, **cuda), mock.patch.object(graft_torch, "Gpu", Host):
-        raises(RuntimeError, "fails its self test", "use_pack of a wrong pack", graft_torch.use_pack, folder / "wrong.so")
-        raises(RuntimeError, "has no kernel", "use_pack of a pack without it", graft_torch.use_pack, folder / "older.so")
+        for name, text in ("wrong", "fails its self test"), ("older", "has no kernel"):
+            raises(RuntimeError, text, f"use_pack of {name}", graft_torch.use_pack, folder / f"{name}.so")
         check(graft_torch.running["CUDA"] is graft_torch.plain, "use_pack that failed changed nothing")
         with mock.patch.object(graft_torch, "loaded_runtimes", lambda: ["a/libamdhip64.so.5", "b/libamdhip64.so.6"]):
             raises(RuntimeError, "another ROCm", "use_pack with two runtimes", graft_torch.use_pack, folder / "good.so")
@@ -277,12 +277,14 @@ def test_simulated(gpu, kernel):
 def test_key(path):
     """use_pack, and the op on PyTorch's own GPU."""
     graft_torch.use_pack(path)
-    for dtype in graft_torch.NEAR | {torch.float64: 0}:
+    for dtype in (*graft_torch.NEAR, torch.float64):
         for name, wide, parts in cases(dtype):
             q, kv = parts(wide)
             a, b = weights(q, kv)
-            found = op(*parts(wide.cuda())[:1], a.cuda(), parts(wide.cuda())[1], b.cuda(), 1e-6, 1e-3, "early")
-            near([t.cpu() for t in found], graft_torch.plain(q, a, kv, b, 1e-6, 1e-3, "early"), f"key CUDA, {name}, {dtype}")
+            there = parts(wide.cuda())
+            found = op(there[0], a.cuda(), there[1], b.cuda(), 1e-6, 1e-3, "early")
+            wanted = graft_torch.plain(q, a, kv, b, 1e-6, 1e-3, "early")
+            near([t.cpu() for t in found], wanted, f"key CUDA, {name}, {dtype}")
     args = [x.cuda() if isinstance(x, torch.Tensor) else x for x in some()]
     raises(ValueError, "several devices", "a weight on the CPU", op, args[0], args[1].cpu(), *args[2:])
     check(set(torch.library.opcheck(op, tuple(args)).values()) == {"SUCCESS"}, "opcheck on the GPU")
