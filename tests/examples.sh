@@ -38,6 +38,31 @@ left=$(make -s uninstall PREFIX=/usr DESTDIR="$root" && find "$root" -type f)
 same "make uninstall leaves nothing" "" "$left"
 rm -rf "$root"
 
+# What README shows is what happens.
+show=build/check/readme
+mkdir -p $show
+ln -sfn "$PWD/examples" $show/examples
+grep -E '^    (\$ graft|[-+#] )' README.md | cut -c5- > $show/wanted
+sed -n 's/^\$ graft //p' $show/wanted | while read -r words; do
+	echo "\$ graft $words"
+	# shellcheck disable=SC2086
+	(cd $show && ../../graft $words)
+done > $show/found 2>&1
+same "what README shows" "$(cat $show/wanted)" "$(cat $show/found)"
+
+# The verbs and options that the pages name are the tool's.
+unknown=$(grep -hoE '(^|[ `])graft (opt|run|verify|dump|diff|ops|passes|config|probe|help)\b[^`#|]*' README.md docs/[!c]*.md docs/config.md \
+	examples/*/README.md | while read -r _ verb words; do
+	for word in $words; do
+		case $word in
+		--help | [!-]* | -O[0-3]) continue ;;
+		esac
+		word=$(echo "$word" | grep -oE -- '^--?[a-z-]+')
+		build/graft help "$verb" | grep -qE -- "^  $word( |\[|=|$)" || echo "graft $verb $word"
+	done
+done)
+same "options named in README and docs" "" "$unknown"
+
 # script COMMAND...: a test of examples/pytorch, whose last line is "N passed, N failed", with the sanitized simulator.
 asan=$(${CC:-cc} -print-file-name=libasan.so) cxx=$(${CC:-cc} -print-file-name=libstdc++.so)
 script() {
