@@ -22,6 +22,7 @@ part() {
 		cat "$log"
 	fi
 	echo "$name: $p passed, $f failed"
+	grep '^not run: ' "$log"
 	passed=$((passed + p)) failed=$((failed + f))
 }
 

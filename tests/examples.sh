@@ -37,5 +37,58 @@ done
 left=$(make -s uninstall PREFIX=/usr DESTDIR="$root" && find "$root" -type f)
 same "make uninstall leaves nothing" "" "$left"
 rm -rf "$root"
+
+# What README shows is what happens.
+show=build/check/readme
+mkdir -p $show
+ln -sfn "$PWD/examples" $show/examples
+grep -E '^    (\$ graft|[-+#] )' README.md | cut -c5- > $show/wanted
+sed -n 's/^\$ graft //p' $show/wanted | while read -r words; do
+	echo "\$ graft $words"
+	# shellcheck disable=SC2086
+	(cd $show && ../../graft $words)
+done > $show/found 2>&1
+same "what README shows" "$(cat $show/wanted)" "$(cat $show/found)"
+
+# The verbs and options that the pages name are the tool's.
+unknown=$(grep -hoE '(^|[ `])graft (opt|run|verify|dump|diff|ops|passes|config|probe|help)\b[^`#|]*' README.md docs/[!c]*.md docs/config.md \
+	examples/*/README.md | while read -r _ verb words; do
+	for word in $words; do
+		case $word in
+		--help | [!-]* | -O[0-3]) continue ;;
+		esac
+		word=$(echo "$word" | grep -oE -- '^--?[a-z-]+')
+		build/graft help "$verb" | grep -qE -- "^  $word( |\[|=|$)" || echo "graft $verb $word"
+	done
+done)
+same "options named in README and docs" "" "$unknown"
+
+# script COMMAND...: a test of examples/pytorch, whose last line is "N passed, N failed", with the sanitized simulator.
+asan=$(${CC:-cc} -print-file-name=libasan.so) cxx=$(${CC:-cc} -print-file-name=libstdc++.so)
+script() {
+	LD_PRELOAD="$asan $cxx" ASAN_OPTIONS=detect_leaks=0 timeout 300 "$@" --odd build/packs/test \
+		--pack build/check/hipexec/packs/graft_hip_sim.so --runtime build/hipsim/w32/libhipsim.so > build/check/python.log 2>&1
+	sum=$(tail -n 1 build/check/python.log | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+	[ -n "$sum" ] || sum="0 1"
+	passed=$((passed + ${sum% *})) failed=$((failed + ${sum#* }))
+	[ "${sum#* }" -eq 0 ] || cat build/check/python.log
+}
+if ! python3 -c 'import ctypes' 2> build/check/python.log; then
+	echo "not run: examples/pytorch (no python3)"
+else
+	layout=$({ python3 -B examples/pytorch/graft_pack.py; echo "graft_pack_py_is_right end;"; } 2>&1 |
+		${CC:-cc} -std=c11 -Iinclude -fsyntax-only -x c - 2>&1)
+	same "graft_pack.py has the headers' structs" "" "$layout"
+	if [ ! -e "$asan" ] || [ ! -e build/check/hipexec/packs/graft_hip_sim.so ]; then
+		echo "not run: test_graft_pack.py, test_graft_torch.py (no simulator, or no libasan.so to load first)"
+	else
+		script python3 -B examples/pytorch/test_graft_pack.py
+		if python3 -c 'import torch' 2> build/check/python.log; then
+			script python3 -B examples/pytorch/test_graft_torch.py --lib build/libgraft.so
+		else
+			echo "not run: test_graft_torch.py (python3 has no torch)"
+		fi
+	fi
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
