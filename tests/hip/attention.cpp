@@ -134,13 +134,13 @@ TEST(attention_repeats)
 		q.fill(r), k.fill(r), v.fill(r);
 		for (unsigned seed = 0; seed < 5; seed++) {
 			Tensor y(GRAFT_DTYPE_f16, {queries, 136});
-			hipsim_schedule(seed);
+			schedule(seed);
 			CHECK_IS(run_hip(attention(), {&q, &k, &v}, {&y}, attrs(true), "repeat"), 0, hip_message());
 			if (seed == 0)
 				first = y;
 			CHECK(same_bits(y, first));
 		}
-		hipsim_schedule(0);
+		schedule(0);
 	}
 }
 
