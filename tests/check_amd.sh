@@ -3,7 +3,8 @@
 #
 # Debian's hipcc (HIP 5.2.3) compiles for the targets that it knows, clang 19 for all. Per target, of the norm kernels: those with rows at
 # multiples of 16 bytes load and store 16 bytes at a time and nothing else; none uses scratch memory or spills vector registers. A kernel's
-# registers and the waves that fit on a SIMD are printed. Without the compilers the check is skipped, with a line that says so.
+# registers and the waves that fit on a SIMD are printed. No kernel of the pack keeps anything in scratch memory. Without the compilers the
+# check is skipped, with a line that says so.
 cd "$(dirname "$0")/.." || exit 2
 old="gfx90a gfx940 gfx1030"
 new="gfx942 gfx1100"
@@ -12,7 +13,7 @@ bitcode=/usr/lib/x86_64-linux-gnu/amdgcn/bitcode
 flags="-x hip -std=c++17 -O3 -ffp-contract=off -Iinclude -Wall -Wextra -Wconversion -Wshadow -Werror -Wno-unused-command-line-argument"
 passed=0 failed=0
 
-for tool in hipcc clang++-19 llvm-objdump-19 llvm-readelf-19 llvm-dis-15; do
+for tool in hipcc clang++-19 clang-offload-bundler-19 llvm-objcopy-19 llvm-objdump-19 llvm-readelf-19 llvm-dis-15; do
 	if ! command -v $tool > /dev/null; then
 		echo "check-amd: not run, $tool is not installed (apt-get install hipcc libamdhip64-dev rocm-device-libs" \
 			"clang-19 lld-19 clang-tools-19 llvm-19 llvm-15)"
@@ -89,6 +90,18 @@ look_at_norms() {
 	verdict $? "norm kernels for $target"
 }
 
+# Sums in scratch memory would cost a load and a store each time: an array whose loops were not unrolled.
+look_at_pack() {
+	for o in build/hip/amd/*.o; do
+		llvm-objcopy-19 --dump-section .hip_fatbin="$out/bundle" "$o" 2> "$out/log" || continue
+		clang-offload-bundler-19 --unbundle --type=o --targets="hipv4-amdgcn-amd-amdhsa--$1" \
+			--input="$out/bundle" --output="$out/part" && notes "$out/part"
+	done | awk -v target="$1" '
+		$2 { print target " " $1 ": " $2 " bytes of scratch memory"; bad = 1 }
+		END { if (NR < 60) print target ": " NR " kernels in the pack"; exit bad || NR < 60 }'
+	verdict $? "no scratch memory for $1"
+}
+
 mkdir -p "$out"
 make -s build/devlib/.made || exit 2
 
@@ -108,6 +121,7 @@ for t in $old $new; do
 	[ -e "$out/norm_$t.hsaco" ] && look_at_norms $t "$out/norm_$t.hsaco"
 done
 compile "plugin and pack for $old $new" make -s -j2 build/hipdev/amd/libgraft_hip.so build/packs/graft_hip_amd.so HIP_PLATFORM=amd HIPCC=false
+for t in $old $new; do look_at_pack $t; done
 wait $job
 if grep -qE 'warning:|error:' "$out/hip5"; then cat "$out/hip5"; fi
 ! grep -qE 'warning:|error:' "$out/hip5"

@@ -158,7 +158,7 @@ DEVICE unsigned square_y() { return threadIdx.x / SIDE; }
 
 template <int ROWS> DEVICE void multiply_keys(float (&s)[ROWS][EACH], const Quad *q, const Quad *k)
 {
-	for (int d = 0; d < DEPTH / QUAD; d++) {
+	for (unsigned d = 0; d < DEPTH / QUAD; d++) {
 		Quad key[EACH];
 		UNROLL
 		for (unsigned j = 0; j < EACH; j++)
