@@ -6,8 +6,8 @@
 # A case:
 #
 #     === its name
-#     % bind T=3 S=4                   what the numeric check binds symbols to; % no-numeric: reason and % no-roundtrip: reason
-#     $ graft opt - --passes dce       leave a check out. Command lines of sh; the first that fails ends the case
+#     % bind T=3 S=4                   what the numeric check binds symbols to; % no-numeric: reason, % no-device: reason and
+#     $ graft opt - --passes dce       % no-roundtrip: reason leave a check out. Command lines of sh; the first that fails ends the case
 #     standard input of the first command
 #     ---
 #     exactly what is printed
@@ -70,13 +70,13 @@ function finish()
 			print "" > (dir "/roundtrip")
 		if (!no_numeric)
 			print "graft verify -" options(cmd) " --random 1" bind > (dir "/numeric")
-		if (!no_numeric && device && cmd !~ / --(kernels|target) /)
+		if (!no_numeric && !no_device && device && cmd !~ / --(kernels|target) /)
 			print "graft verify -" options(cmd) " --random 1" bind " --reference cpu --device " device > (dir "/numeric_there")
 		close(dir "/roundtrip")
 		close(dir "/numeric")
 		close(dir "/numeric_there")
 	}
-	if (n_cmds == 1 && device && sub(/^graft run - --device cpu/, "graft run - --device " device, cmd)) {
+	if (n_cmds == 1 && device && !no_device && cmd !~ /[|<>;&]/ && sub(/^graft run - --device cpu/, "graft run - --device " device, cmd)) {
 		print cmd > (dir "/run_there")
 		close(dir "/run_there")
 	}
@@ -97,7 +97,7 @@ function options(line,    n, word, i, kept)
 /^=== / {
 	finish()
 	dir = tmp "/case/" ++n_cases
-	n_cmds = no_roundtrip = no_numeric = 0
+	n_cmds = no_roundtrip = no_numeric = no_device = 0
 	bind = ""
 	reading = 1
 	printf "" > (dir "/in")
@@ -112,6 +112,7 @@ reading == 1 && /^% bind / {
 	next
 }
 reading == 1 && /^% no-numeric: / { no_numeric = 1; next }
+reading == 1 && /^% no-device: / { no_device = 1; next }
 reading == 1 && /^% no-roundtrip: / { no_roundtrip = 1; next }
 reading == 1 && /^% / { print "echo golden.sh: no such line with % >&2; exit 2" > (dir "/cmds"); next }
 reading == 1 && /^\$ / {
@@ -142,7 +143,7 @@ run_case() {
 	for c in numeric numeric_there; do
 		[ ! -f $c ] || $limit sh ./$c <in >numbers 2>&1 || { cat $c numbers; } >>checks
 	done
-	[ ! -f run_there ] || { $limit sh ./run_there <in >there 2>numbers && diff out there; } >>checks 2>&1 || cat run_there numbers >>checks
+	[ ! -f run_there ] || [ $status != 0 ] || { $limit sh ./run_there <in >there 2>numbers && diff out there; } >>checks 2>&1 || cat run_there numbers >>checks
 	printf . >>out
 }
 
