@@ -409,7 +409,8 @@ int hip_grouped_matmul(const graft_launch *l)
 	g.p.a = mat_of(a, true), g.p.b = mat_of(b, true), g.p.c = mat_of(y, true);
 	g.ends = static_cast<const char *>(ends->data), g.ends_dtype = ends->dtype;
 	g.ends_step = ends->stride[0], g.b_step = b->stride[0], g.n = ends->shape[0];
-	g.p.packed[1] = packed(one, 1, g.p.a);
+	/* groups begin at any row, so rows that lie side by side begin anywhere */
+	g.p.packed[1] = g.p.a.i != 1 && packed(one, 1, g.p.a);
 	g.p.packed[2] = packed(one, 2, g.p.b) && g.b_step * one.item[2] % 16 == 0;
 	/* each group, and the rows behind them, have a tile that is not full at most */
 	g.p.tiles_m = g.p.m / TILE + (g.p.m < g.n + 1 ? g.p.m : g.n + 1);
