@@ -1,4 +1,5 @@
-/* copy.hip - clone, concat, copy_, reshape: elements moved, cast where the dtypes differ.
+/* copy.hip - clone, concat, copy_, reshape: elements moved, cast where the dtypes differ; and what else makes y of
+ * pieces of x.
  *
  * Elements of one dtype are moved as bytes, in the largest pieces of 1 to 16 that lie right on both sides.
  */
@@ -26,17 +27,6 @@ KERNEL move_chunks(Walk w)
 		return;
 	walk_at<2>(w, i, at);
 	store_chunk(w.base[0] + at[0] * w.item[0], load_chunk(w.base[1] + at[1] * w.item[1]));
-}
-
-/* Through the type that holds both dtypes. */
-DEVICE void convert(int to, void *y, int64_t y_at, int from, const void *x, int64_t x_at)
-{
-	if (to <= GRAFT_DTYPE_i64 && from <= GRAFT_DTYPE_i64)
-		store<int64_t>(to, y, y_at, load<int64_t>(from, x, x_at));
-	else if (to == GRAFT_DTYPE_f64 || from == GRAFT_DTYPE_f64)
-		store<double>(to, y, y_at, load<double>(from, x, x_at));
-	else
-		store<float>(to, y, y_at, load<float>(from, x, x_at));
 }
 
 KERNEL convert_elements(Walk w, int32_t to, int32_t from)
@@ -187,3 +177,115 @@ int hip_reshape(const graft_launch *l)
 	}
 	return tensor_convert(l, &y, &x);
 }
+
+/* ---- pieces ---------------------------------------------------- */
+
+/* Where an end of a slice lies: from the back when negative, clamped. */
+static int64_t slice_end(int64_t i, int64_t size)
+{
+	if (i < 0)
+		i = i < -size ? 0 : i + size;
+	return i > size ? size : i;
+}
+
+int hip_slice_scatter(const graft_launch *l)
+{
+	int status = launch_check(l, 2, 2, 1, 4);
+	if (status)
+		return status;
+	const graft_tensor *y = l->out, *src = l->in + 1;
+	graft_tensor part = *y;
+	int64_t axis = l->attr[0].i, step = l->attr[3].i, stride[GRAFT_MAX_RANK];
+	if (axis < 0 || axis >= y->rank || src->rank != y->rank || step < 1)
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "slice_scatter: there is no axis %lld, or src has another rank",
+		                   static_cast<long long>(axis));
+	int64_t start = slice_end(l->attr[1].i, y->shape[axis]), n = src->shape[axis];
+	if (n > 0 && (start >= y->shape[axis] || n - 1 > (y->shape[axis] - 1 - start) / step))
+		return launch_fail(l, GRAFT_E_USAGE, "slice_scatter: src does not fit into x");
+	for (int32_t i = 0; i < y->rank; i++)
+		stride[i] = y->stride[i];
+	if (n > 0)
+		part.data = static_cast<char *>(part.data) + start * stride[axis] * item_size(y->dtype);
+	stride[axis] *= n > 1 ? step : 1;
+	part.stride = stride, part.shape = src->shape;
+	status = tensor_convert(l, y, &l->in[0]);
+	return status || tensor_size(&part) == 0 ? status : tensor_convert(l, &part, src);
+}
+
+/* Each axis of y is two: which time, and the axis of x. Axes of size 1 are left out. */
+int hip_repeat(const graft_launch *l)
+{
+	int status = launch_check(l, 1, 1, 1, 1);
+	if (status || tensor_size(l->out) == 0)
+		return status;
+	const graft_tensor *x = l->in, *y = l->out;
+	graft_tensor y_first = tensor_front(y, y->rank), x_first = tensor_front(x, x->rank);
+	Nest nest = nest_over(&y_first);
+	nest_add(&nest, &x_first);
+	int32_t added = y->rank - x->rank;
+	for (int32_t i = 0; i < y->rank; i++) {
+		int64_t size = i < added ? 1 : x->shape[i - added], times = size ? y->shape[i] / size : 0;
+		if (added < 0 || times * size != y->shape[i])
+			return launch_fail(l, GRAFT_E_USAGE, "repeat: the result is not a multiple of x");
+		const int64_t whole[] = {size * y->stride[i], 0};
+		const int64_t one[] = {y->stride[i], size != 1 ? x->stride[i - added] : 0};
+		if (times != 1)
+			nest_axis(&nest, times, whole);
+		if (size != 1)
+			nest_axis(&nest, size, one);
+	}
+	nest_join(&nest);
+	return nest_launch(nest, [&](const Walk &w) {
+		return x->dtype == y->dtype ? move_walk(l, w) :
+		       launch_threads(l, convert_elements, w.size, w, y->dtype, x->dtype);
+	});
+}
+
+struct Triangle {
+	Walk batch;                           /* y, x: where a matrix begins */
+	int64_t rows, columns, diagonal;
+	int64_t y_row, y_column, x_row, x_column;
+	int32_t lower;
+};
+
+KERNEL triangle_elements(Triangle t)
+{
+	int64_t i = thread_index(), row = i / t.columns % t.rows, column = i % t.columns, at[2];
+	if (i >= t.batch.size * t.rows * t.columns)
+		return;
+	walk_at<2>(t.batch, i / t.columns / t.rows, at);
+	char *y = t.batch.base[0] + (at[0] + row * t.y_row + column * t.y_column) * t.batch.item[0];
+	const char *x = t.batch.base[1] + (at[1] + row * t.x_row + column * t.x_column) * t.batch.item[0];
+	const uint64_t zero = 0;
+	if (t.lower ? column - row <= t.diagonal : column - row >= t.diagonal)
+		move_item(t.batch.item[0], y, x);
+	else
+		move_item(t.batch.item[0], y, &zero);
+}
+
+static int triangle(const graft_launch *l, bool lower)
+{
+	int status = launch_check(l, 1, 1, 1, 1);
+	if (status)
+		return status;
+	const graft_tensor *x = l->in, *y = l->out;
+	if (x->rank < 2 || !same_shape(x, y) || x->dtype != y->dtype)
+		return launch_fail(l, GRAFT_E_USAGE, "a triangle needs two axes, and a result of the type of x");
+	if (tensor_size(y) == 0)
+		return 0;
+	const int64_t *y_stride = y->stride + y->rank - 2, *x_stride = x->stride + x->rank - 2;
+	Triangle t = {{}, y->shape[y->rank - 2], y->shape[y->rank - 1], l->attr[0].i, y_stride[0], y_stride[1],
+	              x_stride[0], x_stride[1], lower};
+	graft_tensor front = tensor_front(y, 2), x_front = tensor_front(x, 2);
+	Nest batch = nest_over(&front);
+	nest_add(&batch, &x_front);
+	nest_join(&batch);
+	return nest_launch(batch, [&](const Walk &w) {
+		t.batch = w;
+		return launch_threads(l, triangle_elements, w.size * t.rows * t.columns, t);
+	});
+}
+
+int hip_tril(const graft_launch *l) { return triangle(l, true); }
+int hip_triu(const graft_launch *l) { return triangle(l, false); }

@@ -279,6 +279,28 @@ DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
 	}
 }
 
+/* Element x_at of x becomes element y_at of y, through the type that holds both dtypes. */
+DEVICE void convert(int to, void *y, int64_t y_at, int from, const void *x, int64_t x_at)
+{
+	if (to <= GRAFT_DTYPE_i64 && from <= GRAFT_DTYPE_i64)
+		store<int64_t>(to, y, y_at, load<int64_t>(from, x, x_at));
+	else if (to == GRAFT_DTYPE_f64 || from == GRAFT_DTYPE_f64)
+		store<double>(to, y, y_at, load<double>(from, x, x_at));
+	else
+		store<float>(to, y, y_at, load<float>(from, x, x_at));
+}
+
+/* One element of a size that dtypes have, bit for bit. */
+DEVICE void move_item(int item, void *to, const void *from)
+{
+	switch (item) {
+	case 1: return put<uint8_t>(to, 0, element<uint8_t>(from, 0));
+	case 2: return put<uint16_t>(to, 0, element<uint16_t>(from, 0));
+	case 4: return put<uint32_t>(to, 0, element<uint32_t>(from, 0));
+	default: return put<uint64_t>(to, 0, element<uint64_t>(from, 0));
+	}
+}
+
 /* v as half precision has it, or as a narrower integer does by its low bits; other dtypes leave it as it is. */
 DEVICE float rounded_to(int dtype, float v)
 {
@@ -406,6 +428,30 @@ template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v
 		if (half < group)
 			v = Op::of(v, __shfl_xor(v, static_cast<int>(half)));
 	return v;
+}
+
+/* What the numbers of all threads before this one come to, 0 for the first; none is below 0. *all: what those of
+ * the block come to. Every thread of the block must come here; there is a barrier before `room` is written and one
+ * after. */
+template <class Op, class T> DEVICE T block_before(T v, T (&room)[BLOCK / 32], T *all)
+{
+	unsigned warp = static_cast<unsigned>(warpSize), lane = threadIdx.x & (warp - 1), own = threadIdx.x / warp;
+	T through = v, before = 0;
+	for (unsigned far = 1; far < warp; far *= 2) {
+		T other = __shfl(through, static_cast<int>(lane < far ? lane : lane - far));
+		through = lane < far ? through : Op::of(other, through);
+	}
+	T beside = __shfl(through, static_cast<int>(lane ? lane - 1 : 0));
+	__syncthreads();
+	if (lane == warp - 1)
+		room[own] = through;
+	__syncthreads();
+	*all = 0;
+	for (unsigned i = 0; i < BLOCK / warp; i++) {
+		before = i < own ? Op::of(before, room[i]) : before;
+		*all = Op::of(*all, room[i]);
+	}
+	return lane ? Op::of(before, beside) : before;
 }
 
 #endif

@@ -41,14 +41,18 @@ static inline graft_tensor tensor_front(const graft_tensor *t, int32_t n)
 	return front;
 }
 
-/* A Walk that still has all axes. */
+/* A 0-d tensor as a line of one element, for ops that torch lets take it so; room holds its shape and stride. */
+graft_tensor as_line(const graft_tensor *t, int64_t (&room)[2]);
+
+/* A Walk that still has all axes, and may have more tensors. */
+enum { NEST_TENSORS = 10 };
 struct Nest {
 	int32_t rank, n;
 	int64_t size;
-	char *base[WALK_TENSORS];
-	int32_t item[WALK_TENSORS];
+	char *base[NEST_TENSORS];
+	int32_t item[NEST_TENSORS];
 	int64_t shape[GRAFT_MAX_RANK + 1];
-	int64_t stride[GRAFT_MAX_RANK + 1][WALK_TENSORS];
+	int64_t stride[GRAFT_MAX_RANK + 1][NEST_TENSORS];
 };
 
 /* Over the axes of `over`, which is its first tensor; one more tensor, broadcast to the first (false when its shape
@@ -59,14 +63,17 @@ bool nest_add(Nest *n, const graft_tensor *t);
 void nest_axis(Nest *n, int64_t size, const int64_t *strides);
 void nest_join(Nest *n);
 
-/* As a walk; a nest of more axes than a walk has is cut into its inner ones. launch(walk) returns a status. */
+/* As a walk, over as many tensors as it has. */
 Walk nest_walk(const Nest *n);
-template <class F> int nest_launch(const Nest &n, F launch)
+
+/* launch(nest), which returns a status, for a nest of no more axes than a walk has: one that has more is cut into its
+ * inner ones, in order. */
+template <class F> int nest_cut(const Nest &n, F launch)
 {
 	if (n.size == 0)
 		return 0;
 	if (n.rank <= WALK_AXES)
-		return launch(nest_walk(&n));
+		return launch(n);
 	Nest inner = n;
 	inner.rank--;
 	inner.size = n.size / n.shape[0];
@@ -77,11 +84,17 @@ template <class F> int nest_launch(const Nest &n, F launch)
 	}
 	int status = 0;
 	for (int64_t i = 0; i < n.shape[0] && !status; i++) {
-		status = nest_launch(inner, launch);
+		status = nest_cut(inner, launch);
 		for (int32_t t = 0; t < n.n; t++)
 			inner.base[t] += n.stride[0][t] * n.item[t];
 	}
 	return status;
+}
+
+/* The same with launch(walk). */
+template <class F> int nest_launch(const Nest &n, F launch)
+{
+	return nest_cut(n, [&](const Nest &piece) { return launch(nest_walk(&piece)); });
 }
 
 /* run(base) for each run along the innermost axis, where every tensor begins; nothing when there are no elements.
@@ -89,7 +102,7 @@ template <class F> int nest_launch(const Nest &n, F launch)
 template <class F> int nest_runs(const Nest &n, F run)
 {
 	int64_t at[GRAFT_MAX_RANK + 1] = {}, runs = n.rank ? n.size / n.shape[n.rank - 1] : 1;
-	char *base[WALK_TENSORS] = {};
+	char *base[NEST_TENSORS] = {};
 	for (int32_t t = 0; t < n.n; t++)
 		base[t] = n.base[t];
 	int status = 0;

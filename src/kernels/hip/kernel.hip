@@ -79,6 +79,16 @@ bool tensor_dense(const graft_tensor *t)
 	return true;
 }
 
+graft_tensor as_line(const graft_tensor *t, int64_t (&room)[2])
+{
+	graft_tensor line = *t;
+	if (t->rank > 0)
+		return line;
+	room[0] = room[1] = 1;
+	line.rank = 1, line.shape = room, line.stride = room + 1;
+	return line;
+}
+
 Nest nest_over(const graft_tensor *over)
 {
 	Nest n = {};
@@ -96,7 +106,7 @@ Nest nest_over(const graft_tensor *over)
 bool nest_add(Nest *n, const graft_tensor *t)
 {
 	int32_t lead = n->rank - t->rank;
-	if (lead < 0 || n->n == WALK_TENSORS)
+	if (lead < 0 || n->n == NEST_TENSORS)
 		return false;
 	for (int32_t i = 0; i < n->rank; i++) {
 		int64_t size = i < lead ? 1 : t->shape[i - lead];
@@ -145,14 +155,14 @@ Walk nest_walk(const Nest *n)
 {
 	Walk w = {};
 	w.rank = n->rank ? n->rank : 1;
-	w.n = n->n;
+	w.n = n->n < WALK_TENSORS ? n->n : WALK_TENSORS;
 	w.size = n->size;
 	w.shape[0] = 1;
 	memcpy(w.base, n->base, sizeof w.base);
 	memcpy(w.item, n->item, sizeof w.item);
 	for (int32_t i = 0; i < n->rank; i++) {
 		w.shape[i] = n->shape[i];
-		for (int32_t t = 0; t < n->n; t++)
+		for (int32_t t = 0; t < w.n; t++)
 			w.stride[i][t] = n->stride[i][t];
 	}
 	return w;

@@ -1,8 +1,11 @@
-/* matmul.hip - linear and matmul: through the host's BLAS where there is one and it can read the operands where they
- * lie, else a tile of the result to a block.
+/* matmul.hip - linear, matmul and grouped_matmul: through the host's BLAS where there is one and it can read the
+ * operands where they lie, else a tile of the result to a block.
  *
  * A bias goes into the result first and the product is added to it, so that there is one rounding more only where the
  * BLAS is used.
+ *
+ * Where a group of rows ends is known on the device alone, so that nobody can be told of ends that are wrong: one below
+ * those before it counts as the greatest of them, one beyond the rows as their number, and no two groups share a row.
  */
 #include "kernel.h"
 #include <math.h>
@@ -21,6 +24,21 @@ struct Product {
 	int32_t dtype;                        /* of all */
 };
 
+/* How numbers are read, summed and written: those of half precision and float32 in float, integers in int64_t. */
+template <class T> struct Number {
+	typedef float sum;
+	static __device__ float get(int, const char *base, int64_t i) { return to_float(element<T>(base, i)); }
+	static __device__ void set(int, char *base, int64_t i, float v)
+	{
+		reinterpret_cast<T *>(base)[i] = from_float<T>(v);
+	}
+};
+template <> struct Number<int64_t> {
+	typedef int64_t sum;
+	static __device__ int64_t get(int dtype, const char *base, int64_t i) { return load<int64_t>(dtype, base, i); }
+	static __device__ void set(int dtype, char *base, int64_t i, int64_t v) { store<int64_t>(dtype, base, i, v); }
+};
+
 DEVICE float add_product(float sum, float a, float b) { return fmaf(a, b, sum); }
 DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 {
@@ -29,14 +47,14 @@ DEVICE int64_t add_product(int64_t sum, int64_t a, int64_t b)
 
 /* Rows i0 .. of m, columns j0 ..: TILE x DEPTH, stored by columns; what is outside is 0. Neighbouring threads read
  * along the nearer axis. */
-template <class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at, const Mat &m,
-                                         int64_t i0, int64_t rows, int64_t j0, int64_t cols)
+template <class T, class C> DEVICE void load_tile(C (*tile)[TILE + 1], int dtype, const char *base, int64_t at,
+                                                  const Mat &m, int64_t i0, int64_t rows, int64_t j0, int64_t cols)
 {
 	bool down = m.i == 1;
 	for (unsigned t = threadIdx.x; t < TILE * DEPTH; t += BLOCK) {
 		unsigned i = down ? t % TILE : t / DEPTH, j = down ? t / TILE : t % DEPTH;
 		bool inside = i0 + i < rows && j0 + j < cols;
-		tile[j][i] = inside ? load<C>(dtype, base, at + (i0 + i) * m.i + (j0 + j) * m.j) : 0;
+		tile[j][i] = inside ? Number<T>::get(dtype, base, at + (i0 + i) * m.i + (j0 + j) * m.j) : 0;
 	}
 }
 
@@ -51,34 +69,112 @@ template <class C> DEVICE void multiply_tiles(C sum[EACH][EACH], C (*a)[TILE + 1
 				sum[i][j] = add_product(sum[i][j], a[k][y + i * SIDE], b[k][x + j * SIDE]);
 }
 
-template <class C> KERNEL multiply(Product p)
+/* Adds a product of depth k to rows i0 .. of m, columns j0 ..; every thread of the block must come here. */
+template <class T, class C> DEVICE void add_products(C sum[EACH][EACH], C (*a)[TILE + 1], C (*b)[TILE + 1],
+                                                     const Product &p, int64_t at_a, int64_t at_b, int64_t i0,
+                                                     int64_t m, int64_t j0, int64_t depth)
 {
+	const Mat b_rows = {nullptr, p.b.j, p.b.i};
+	for (int64_t k = 0; k < depth; k += DEPTH) {
+		__syncthreads();
+		load_tile<T>(a, p.dtype, p.batch.base[1], at_a, p.a, i0, m, k, depth);
+		load_tile<T>(b, p.dtype, p.batch.base[2], at_b, b_rows, j0, p.n, k, depth);
+		__syncthreads();
+		multiply_tiles<C>(sum, a, b);
+	}
+}
+
+template <class T, class C> DEVICE void store_sums(const C sum[EACH][EACH], const Product &p, int64_t at, int64_t i0,
+                                                   int64_t m, int64_t j0)
+{
+	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+	UNROLL
+	for (int i = 0; i < EACH; i++)
+		UNROLL
+		for (int j = 0; j < EACH; j++) {
+			int64_t row = i0 + y + i * SIDE, column = j0 + x + j * SIDE;
+			if (row < m && column < p.n)
+				Number<T>::set(p.dtype, p.batch.base[0], at + row * p.c.i + column * p.c.j, sum[i][j]);
+		}
+}
+
+template <class T> KERNEL multiply(Product p)
+{
+	typedef typename Number<T>::sum C;
 	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 	int64_t block = block_index(), tile = block % (p.tiles_m * p.tiles_n), at[3];
 	int64_t i0 = tile / p.tiles_n * TILE, j0 = tile % p.tiles_n * TILE;
-	unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+	unsigned x = threadIdx.x % SIDE;
 	C sum[EACH][EACH] = {};
 	if (block / (p.tiles_m * p.tiles_n) >= p.batch.size)
 		return;
 	walk_at<3>(p.batch, block / (p.tiles_m * p.tiles_n), at);
-	const Mat b_rows = {nullptr, p.b.j, p.b.i};
-	for (int i = 0; i < EACH; i++)
-		for (int j = 0; j < EACH; j++)
-			if (p.bias && j0 + x + j * SIDE < p.n)
-				sum[i][j] = load<C>(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
-	for (int64_t k = 0; k < p.k; k += DEPTH) {
-		__syncthreads();
-		load_tile<C>(a, p.dtype, p.batch.base[1], at[1], p.a, i0, p.m, k, p.k);
-		load_tile<C>(b, p.dtype, p.batch.base[2], at[2], b_rows, j0, p.n, k, p.k);
-		__syncthreads();
-		multiply_tiles<C>(sum, a, b);
+	UNROLL
+	for (int j = 0; j < EACH; j++) {
+		C bias = 0;
+		if (p.bias && j0 + x + j * SIDE < p.n)
+			bias = Number<T>::get(p.dtype, p.bias, (j0 + x + j * SIDE) * p.bias_step);
+		UNROLL
+		for (int i = 0; i < EACH; i++)
+			sum[i][j] = bias;
 	}
-	for (int i = 0; i < EACH; i++)
-		for (int j = 0; j < EACH; j++)
-			if (i0 + y + i * SIDE < p.m && j0 + x + j * SIDE < p.n)
-				store<C>(p.dtype, p.batch.base[0],
-				         at[0] + (i0 + y + i * SIDE) * p.c.i + (j0 + x + j * SIDE) * p.c.j, sum[i][j]);
+	add_products<T>(sum, a, b, p, at[1], at[2], i0, p.m, j0, p.k);
+	store_sums<T>(sum, p, at[0], i0, p.m, j0);
 }
+
+/* ---- groups of rows ---------------------------------------------------- */
+
+struct Groups {
+	Product p;                            /* c, a, b[0] */
+	const char *ends;
+	int32_t ends_dtype;
+	int64_t ends_step, b_step, n;         /* n groups; the rows behind them are one more */
+};
+
+/* A tile of rows: of which group, its first row, and where the group ends. */
+struct Part { int64_t group, row, end; };
+
+/* The tile with this number, counted group by group; *part gets it from one thread, and nothing when there is none.
+ * Every thread of the block must come here, and meet the others before it reads *part. */
+DEVICE void find_part(const Groups &g, int64_t tile, int64_t (&room)[BLOCK / 32], Part *part)
+{
+	int64_t last = 0, tiles = 0, most, sum;
+	for (int64_t first = 0; first <= g.n; first += BLOCK) {
+		int64_t k = first + threadIdx.x, end = g.p.m;
+		if (k < g.n)
+			end = load<int64_t>(g.ends_dtype, g.ends, k * g.ends_step);
+		end = end < 0 ? 0 : end > g.p.m ? g.p.m : end;
+		int64_t begin = Max::of(last, block_before<Max>(end, room, &most));
+		end = Max::of(begin, end);
+		int64_t own = (end - begin + TILE - 1) / TILE, at = tiles + block_before<Sum>(own, room, &sum);
+		if (tile >= at && tile < at + own)
+			*part = {k, begin + (tile - at) * TILE, end};
+		last = Max::of(last, most);
+		tiles += sum;
+	}
+}
+
+template <class T> KERNEL multiply_groups(Groups g)
+{
+	typedef typename Number<T>::sum C;
+	__shared__ C a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
+	__shared__ int64_t room[BLOCK / 32];
+	__shared__ Part part;
+	int64_t j0 = block_index() % g.p.tiles_n * TILE;
+	C sum[EACH][EACH] = {};
+	if (threadIdx.x == 0)
+		part = {0, 0, 0};
+	find_part(g, block_index() / g.p.tiles_n, room, &part);
+	__syncthreads();
+	if (part.row >= part.end)
+		return;
+	add_products<T>(sum, a, b, g.p, 0, part.group * g.b_step, part.row, part.end, j0, part.group < g.n ? g.p.k : 0);
+	store_sums<T>(sum, g.p, 0, part.row, part.end, j0);
+}
+
+#define KERNEL_OF(kernel, dtype)                                                                        \
+	((dtype) == GRAFT_DTYPE_f32 ? kernel<float> : (dtype) == GRAFT_DTYPE_f16 ? kernel<f16> :        \
+	 (dtype) == GRAFT_DTYPE_bf16 ? kernel<bf16> : kernel<int64_t>)
 
 /* ---- the host's BLAS ---------------------------------------------------- */
 
@@ -166,8 +262,7 @@ static int product_run(const graft_launch *l, Product *p, Nest *batch, const gra
 	p->tiles_n = (p->n + TILE - 1) / TILE;
 	return nest_launch(*batch, [&](const Walk &w) {
 		p->batch = w;
-		return launch_blocks(l, is_integer(p->dtype) ? multiply<int64_t> : multiply<float>,
-		                     w.size * p->tiles_m * p->tiles_n, *p);
+		return launch_blocks(l, KERNEL_OF(multiply, p->dtype), w.size * p->tiles_m * p->tiles_n, *p);
 	});
 }
 
@@ -229,4 +324,35 @@ int hip_matmul(const graft_launch *l)
 	if (!fit || !nest_add(&batch, &front))
 		return launch_fail(l, GRAFT_E_USAGE, "matmul: the batch axes do not broadcast to the result's");
 	return product_run(l, &p, &batch, nullptr);
+}
+
+int hip_grouped_matmul(const graft_launch *l)
+{
+	int status = launch_check(l, 3, 3, 1, 0);
+	if (status)
+		return status;
+	const graft_tensor *a = l->in, *b = l->in + 1, *ends = l->in + 2, *y = l->out;
+	if (a->rank != 2 || b->rank != 3 || ends->rank != 1 || y->rank != 2 || !is_integer(ends->dtype) ||
+	    b->shape[0] != ends->shape[0] || b->shape[1] != a->shape[1] || y->shape[0] != a->shape[0] ||
+	    y->shape[1] != b->shape[2])
+		return launch_fail(l, GRAFT_E_USAGE,
+		                   "grouped_matmul: a[m, k], b[g, k, n] and offs[g] do not give the result");
+	if (a->dtype != y->dtype || b->dtype != y->dtype || (!is_computed(y->dtype) && !is_integer(y->dtype)))
+		return launch_fail(l, GRAFT_E_UNSUPPORTED,
+		                   "grouped_matmul takes one dtype, f16, bf16, f32 or an integer, not %s and %s",
+		                   dtype_name(a->dtype), dtype_name(b->dtype));
+	graft_tensor first[3] = {tensor_front(y, 2), tensor_front(a, 2), tensor_front(b, 3)};
+	Nest one = nest_over(&first[0]);
+	nest_add(&one, &first[1]);
+	nest_add(&one, &first[2]);
+	Groups g = {};
+	g.p.batch = nest_walk(&one);
+	g.p.m = a->shape[0], g.p.n = b->shape[2], g.p.k = a->shape[1], g.p.dtype = y->dtype;
+	g.p.a = mat_of(a, true), g.p.b = mat_of(b, true), g.p.c = mat_of(y, true);
+	g.ends = static_cast<const char *>(ends->data), g.ends_dtype = ends->dtype;
+	g.ends_step = ends->stride[0], g.b_step = b->stride[0], g.n = ends->shape[0];
+	/* each group, and the rows behind them, have a tile that is not full at most */
+	g.p.tiles_m = g.p.m / TILE + (g.p.m < g.n + 1 ? g.p.m : g.n + 1);
+	g.p.tiles_n = (g.p.n + TILE - 1) / TILE;
+	return launch_blocks(l, KERNEL_OF(multiply_groups, y->dtype), g.p.tiles_m * g.p.tiles_n, g);
 }
