@@ -569,7 +569,7 @@ TEST(index_schedules)
 {
 	for (unsigned seed : {1, 2, 3}) {
 		Random r;
-		hipsim_schedule(seed);
+		schedule(seed);
 		Tensor x = tensor(r, GRAFT_DTYPE_f16, {9, 40}), ids = ids_of(r, {300}, 0, 9),
 			src = tensor(r, GRAFT_DTYPE_f16, {300, 40}), deep = ids_of(r, {200, 3}, 0, 9),
 			values = tensor(r, GRAFT_DTYPE_f16, {200, 3});
@@ -581,5 +581,5 @@ TEST(index_schedules)
 		few_better(r);
 		one_grouped(r, GRAFT_DTYPE_f32, 80, 18, 7, {3, 70, 75});
 	}
-	hipsim_schedule(0);
+	schedule(0);
 }
