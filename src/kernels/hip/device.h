@@ -280,6 +280,27 @@ template <class C> DEVICE void store(int dtype, void *base, int64_t i, C v)
 	}
 }
 
+/* The same for a dtype that is computed in the type of v: f16, bf16, f32; f64; bool and integers. */
+DEVICE void store_result(int dtype, void *base, int64_t i, float v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(v); return;
+	case GRAFT_DTYPE_bf16: static_cast<bf16 *>(base)[i] = from_float<bf16>(v); return;
+	default: return put<float>(base, i, v);
+	}
+}
+DEVICE void store_result(int, void *base, int64_t i, double v) { put<double>(base, i, v); }
+DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
+	case GRAFT_DTYPE_u8: case GRAFT_DTYPE_i8: return put<uint8_t>(base, i, v);
+	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, v);
+	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, v);
+	default: return put<int64_t>(base, i, v);
+	}
+}
+
 /* Element x_at of x becomes element y_at of y, through the type that holds both dtypes. */
 DEVICE void convert(int to, void *y, int64_t y_at, int from, const void *x, int64_t x_at)
 {
@@ -299,27 +320,6 @@ DEVICE void move_item(int item, void *to, const void *from)
 	case 2: return put<uint16_t>(to, 0, element<uint16_t>(from, 0));
 	case 4: return put<uint32_t>(to, 0, element<uint32_t>(from, 0));
 	default: return put<uint64_t>(to, 0, element<uint64_t>(from, 0));
-	}
-}
-
-/* The same for a dtype that is computed in the type of v: f16, bf16, f32; f64; bool and integers. */
-DEVICE void store_result(int dtype, void *base, int64_t i, float v)
-{
-	switch (dtype) {
-	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(v); return;
-	case GRAFT_DTYPE_bf16: static_cast<bf16 *>(base)[i] = from_float<bf16>(v); return;
-	default: return put<float>(base, i, v);
-	}
-}
-DEVICE void store_result(int, void *base, int64_t i, double v) { put<double>(base, i, v); }
-DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
-{
-	switch (dtype) {
-	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
-	case GRAFT_DTYPE_u8: case GRAFT_DTYPE_i8: return put<uint8_t>(base, i, v);
-	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, v);
-	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, v);
-	default: return put<int64_t>(base, i, v);
 	}
 }
 
