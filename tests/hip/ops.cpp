@@ -183,6 +183,22 @@ TEST(cast_every_dtype)
 		}
 }
 
+/* 8 at a time: dense, rows of others, a row for each, one element off, and a number of elements that is no multiple. */
+TEST(cast_packed)
+{
+	Random r;
+	for (int from : floats)
+		for (int to : floats)
+			for (int64_t n : {64, 60})
+				for (int layout : {DENSE, GAPS, EXPANDED, ODD})
+					for (Layout result : {DENSE, GAPS, ODD}) {
+						Tensor x(from, {3, n}, static_cast<Layout>(layout), 8);
+						x.fill(r);
+						x.put(3, 1e9), x.put(9, NAN), x.put(17, -INFINITY), x.put(22, 1e-6);
+						COMPARE(cast, {&x}, to, {3, n}, result, {attr_int(to)}, 0, 0);
+					}
+}
+
 /* Every bit pattern of the narrow formats, and float32 around every value that rounds. */
 TEST(cast_rounds_to_nearest_even)
 {
