@@ -81,6 +81,13 @@ graft_attr attr_float(double f);
 graft_attr attr_list(const std::vector<int64_t> &v);  /* borrows v */
 graft_attr attr_none();
 
+/* ---- at random ---- */
+
+Layout any(Random &r);
+Layout any_result(Random &r);                 /* that a result may have */
+Shape any_shape(Random &r, int64_t rank, int64_t most);
+Shape part_of(Random &r, Shape s);            /* a shape that broadcasts to s */
+
 /* ---- launches ---- */
 
 typedef std::vector<Tensor *> Tensors;
@@ -102,6 +109,11 @@ bool same_bits(const Tensor &a, const Tensor &b);
 
 extern "C" const graft_pack *graft_pack_v1(void);
 graft_launch_fn hip_kernel(const char *op);
+
+/* The kernel into `layout` on the device, the reference into dense memory; see check_close. */
+void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,
+                  const Attrs &attr, double ulps, double slack);
+#define COMPARE(op, ...) compare_into(#op, cpu_##op, __VA_ARGS__)
 
 extern unsigned warp;                         /* 32 or 64 */
 

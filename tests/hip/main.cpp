@@ -247,6 +247,31 @@ graft_attr attr_float(double f) { return {1, 0, 0, f, nullptr}; }
 graft_attr attr_list(const std::vector<int64_t> &v) { return {1, static_cast<int32_t>(v.size()), 0, 0, v.data()}; }
 graft_attr attr_none() { return {0, 0, 0, 0, nullptr}; }
 
+/* ---- at random ---- */
+
+Layout any(Random &r) { return static_cast<Layout>(r.below(LAYOUTS)); }
+Layout any_result(Random &r)
+{
+	static const Layout all[] = {DENSE, DENSE, GAPS, PERMUTED, NEGATIVE, ODD};
+	return all[r.below(6)];
+}
+
+Shape any_shape(Random &r, int64_t rank, int64_t most)
+{
+	Shape s;
+	for (int64_t i = 0; i < rank; i++)
+		s.push_back(1 + r.below(most));
+	return s;
+}
+
+Shape part_of(Random &r, Shape s)
+{
+	s.erase(s.begin(), s.begin() + r.below(static_cast<int64_t>(s.size()) + 1));
+	for (int64_t &n : s)
+		n = r.below(3) ? n : 1;
+	return s;
+}
+
 /* ---- launches ---- */
 
 static char message[256];
@@ -378,7 +403,8 @@ void check_close(const Tensor &got, const Tensor &want, double ulps, double slac
 			most = fmax(most, fabs(want.get(i)));
 	for (int64_t i = 0, n = want.size(); i < n && still_good(); i++) {
 		double a = got.get(i), b = want.get(i);
-		bool same = std::isnan(b) ? std::isnan(a) :
+		bool same = !floating(want.dtype) ? got.integer(i) == want.integer(i) :
+			std::isnan(b) ? std::isnan(a) :
 			a == b || fabs(a - b) <= ulps * ulp(want.dtype, b) + slack * most;
 		if (!same)
 			failed(__FILE__, __LINE__, what + ": element " + std::to_string(i) + " is " + number(a) +
@@ -402,4 +428,19 @@ graft_launch_fn hip_kernel(const char *op)
 			return p->kernels[i].launch;
 	failed(__FILE__, __LINE__, std::string("no kernel ") + op);
 	abort();
+}
+
+void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,
+                  const Attrs &attr, double ulps, double slack)
+{
+	Tensor want(dtype, shape), got(dtype, shape, layout);
+	std::string what = op;
+	for (const Tensor *t : in)
+		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
+	what += " -> " + got.text();
+	int status = run_cpu(cpu, in, {&want}, attr);
+	CHECK_IS(status, 0, what + ": the reference says " + hip_message());
+	CHECK_IS(run_hip(hip_kernel(op), in, {&got}, attr, what), 0, what + ": " + hip_message());
+	if (still_good())
+		check_close(got, want, ulps, slack, what);
 }

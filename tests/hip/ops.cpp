@@ -14,56 +14,17 @@ extern "C" {
 }
 
 static const std::vector<int> floats = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};
+static const std::vector<int> numbers = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64};
 static const std::vector<int> integers = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAFT_DTYPE_u8, GRAFT_DTYPE_bool};
 static const double EPS = 1.2e-7;
-
-/* Result of both, dense on the CPU and in `layout` on the device. */
-static void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape,
-                         Layout layout, const Attrs &attr, double ulps, double slack)
-{
-	Tensor want(dtype, shape), got(dtype, shape, layout);
-	std::string what = op;
-	for (const Tensor *t : in)
-		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
-	what += " -> " + got.text();
-	int status = run_cpu(cpu, in, {&want}, attr);
-	CHECK_IS(status, 0, what + ": the reference says " + hip_message());
-	CHECK_IS(run_hip(hip_kernel(op), in, {&got}, attr, what), 0, what + ": " + hip_message());
-	if (still_good())
-		check_close(got, want, ulps, slack, what);
-}
-
-#define COMPARE(op, ...) compare_into(#op, cpu_##op, __VA_ARGS__)
-
-static Layout any(Random &r) { return static_cast<Layout>(r.below(LAYOUTS)); }
-static Layout any_result(Random &r)
-{
-	static const Layout all[] = {DENSE, DENSE, GAPS, PERMUTED, NEGATIVE, ODD};
-	return all[r.below(6)];
-}
-
-static Shape any_shape(Random &r, int64_t rank, int64_t most)
-{
-	Shape s;
-	for (int64_t i = 0; i < rank; i++)
-		s.push_back(1 + r.below(most));
-	return s;
-}
-
-/* A shape that broadcasts to s. */
-static Shape part_of(Random &r, Shape s)
-{
-	s.erase(s.begin(), s.begin() + r.below(static_cast<int64_t>(s.size()) + 1));
-	for (int64_t &n : s)
-		n = r.below(3) ? n : 1;
-	return s;
-}
+static double eps(int dtype) { return dtype == GRAFT_DTYPE_f64 ? 2.3e-16 : EPS; }
 
 /* ---- elementwise ---- */
 
 struct Elementwise { const char *op; graft_launch_fn cpu; int n_in; bool whole; double low, high, ulps; };
 
-/* whole: integers too; operands are drawn from low .. high; ulps of float32 that the functions may differ by */
+/* whole: integers too; operands are drawn from low .. high; ulps of float32 or float64 that the functions may differ
+ * by */
 static const Elementwise elementwise[] = {
 	{"add", cpu_add, 2, true, -4, 4, 0},        {"sub", cpu_sub, 2, true, -4, 4, 0},
 	{"mul", cpu_mul, 2, true, -4, 4, 0},
@@ -99,17 +60,16 @@ static void one_elementwise(Random &r, const Elementwise &e, int dtype, const Sh
 	Tensors in = {&a};
 	if (e.n_in == 2)
 		in.push_back(&b);
-	double f32 = e.ulps * 2 * EPS;
+	bool wide = dtype == GRAFT_DTYPE_f32 || dtype == GRAFT_DTYPE_f64;
 	compare_into(e.op, e.cpu, in, dtype, shape, any_result(r), {},
-	             floating(dtype) && e.ulps > 0 ? 1 + (dtype == GRAFT_DTYPE_f32 ? e.ulps : 0) : 0,
-	             dtype == GRAFT_DTYPE_f32 ? f32 : 0);
+	             floating(dtype) && e.ulps > 0 ? 1 + (wide ? e.ulps : 0) : 0, wide ? e.ulps * 2 * eps(dtype) : 0);
 }
 
 TEST(elementwise_ops)
 {
 	Random r;
 	for (const Elementwise &e : elementwise) {
-		for (int dtype : floats)
+		for (int dtype : numbers)
 			for (int i = 0; i < 5; i++) {
 				Shape shape = any_shape(r, r.below(4), 9);
 				if (!shape.empty() && i % 2)
@@ -126,7 +86,7 @@ TEST(elementwise_ops)
 TEST(elementwise_packed)
 {
 	Random r;
-	for (int dtype : floats)
+	for (int dtype : numbers)
 		for (int layout : {DENSE, GAPS, ODD})
 			for (const Shape &second : {Shape{6, 64}, Shape{64}, Shape{6, 1}, Shape{}}) {
 				Tensor a(dtype, {6, 64}, static_cast<Layout>(layout), 8), b(dtype, second);
@@ -138,8 +98,8 @@ TEST(elementwise_packed)
 TEST(elementwise_mixed_dtypes)
 {
 	Random r;
-	for (int to : floats)
-		for (int from : {GRAFT_DTYPE_i64, GRAFT_DTYPE_bool, GRAFT_DTYPE_f16, GRAFT_DTYPE_f32}) {
+	for (int to : numbers)
+		for (int from : {GRAFT_DTYPE_i64, GRAFT_DTYPE_bool, GRAFT_DTYPE_f16, GRAFT_DTYPE_f32, GRAFT_DTYPE_f64}) {
 			Tensor a(to, {3, 8}), b(from, {8}), number(GRAFT_DTYPE_f64, {});
 			a.fill(r), b.fill(r), number.fill(1e-3);
 			COMPARE(add, {&a, &b}, to, {3, 8}, DENSE, {}, 0, 0);
@@ -163,12 +123,12 @@ TEST(elementwise_bits)
 TEST(elementwise_gelu_and_clamp)
 {
 	Random r;
-	for (int dtype : floats) {
+	for (int dtype : numbers) {
 		Tensor x(dtype, {3, 40}, any(r)), low(GRAFT_DTYPE_f64, {}), high(dtype, {40}), none;
 		x.fill(r), low.fill(-0.7), high.fill(r);
 		x.put(5, NAN), x.put(6, INFINITY);
 		for (int approximate = 0; approximate < 2; approximate++)
-			COMPARE(gelu, {&x}, dtype, {3, 40}, any_result(r), {attr_int(approximate)}, 2, 2e-7);
+			COMPARE(gelu, {&x}, dtype, {3, 40}, any_result(r), {attr_int(approximate)}, 2, 2 * eps(dtype));
 		COMPARE(clamp, {&x, &low, &high}, dtype, {3, 40}, any_result(r), {}, 0, 0);
 		COMPARE(clamp, {&x, &none, &high}, dtype, {3, 40}, any_result(r), {}, 0, 0);
 		COMPARE(clamp, {&x, &low}, dtype, {3, 40}, any_result(r), {}, 0, 0);
@@ -180,7 +140,7 @@ TEST(elementwise_gelu_and_clamp)
 /* Powers by one number have ways of their own; inf, NaN and -0.0 go through them. */
 TEST(elementwise_powers)
 {
-	for (int dtype : floats)
+	for (int dtype : numbers)
 		for (double power : {-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 0.0, 2.5}) {
 			Tensor a(dtype, {8}), b(GRAFT_DTYPE_f64, {});
 			const double values[] = {0.0, -0.0, 1, 4, INFINITY, -INFINITY, NAN, 0.25};
@@ -364,7 +324,7 @@ static void one_reduce(Random &r, int dtype, const Shape &shape, const std::vect
 	Tensor x(dtype, shape, any(r));
 	x.fill(r);
 	Attrs attr = {axes.empty() ? attr_none() : attr_list(axes), attr_int(keep), attr_none()};
-	double slack = floating(dtype) ? EPS * 4 * (4 + sqrt(count)) : 0;
+	double slack = floating(dtype) ? eps(dtype) * 4 * (4 + sqrt(count)) : 0;
 	COMPARE(sum, {&x}, dtype, kept, any_result(r), attr, floating(dtype), slack);
 	if (floating(dtype))
 		COMPARE(mean, {&x}, dtype, kept, any_result(r), attr, 1, slack);
@@ -373,7 +333,7 @@ static void one_reduce(Random &r, int dtype, const Shape &shape, const std::vect
 TEST(reduce_axes)
 {
 	Random r;
-	for (int dtype : {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_i64, GRAFT_DTYPE_i32})
+	for (int dtype : {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64, GRAFT_DTYPE_i64, GRAFT_DTYPE_i32})
 		for (int keep = 0; keep < 2; keep++) {
 			one_reduce(r, dtype, {5, 37}, {1}, keep);
 			one_reduce(r, dtype, {70, 6}, {0}, keep);
@@ -392,11 +352,11 @@ TEST(reduce_axes)
 TEST(softmax_axes)
 {
 	Random r;
-	for (int dtype : floats)
+	for (int dtype : numbers)
 		for (int64_t n : {1, 2, 31, 64, 65, 300, 2049}) {
 			Tensor x(dtype, {3, n}, any(r));
 			x.fill(r);
-			COMPARE(softmax, {&x}, dtype, {3, n}, any_result(r), {attr_int(1), attr_none()}, 1, 1e-6);
+			COMPARE(softmax, {&x}, dtype, {3, n}, any_result(r), {attr_int(1), attr_none()}, 1, 8 * eps(dtype));
 			if (n > 64)
 				continue;
 			Tensor z(dtype, {2, n, 5}, any(r));
@@ -417,14 +377,14 @@ TEST(softmax_axes)
 TEST(rope_pairs)
 {
 	Random r;
-	for (int dtype : floats)
+	for (int dtype : numbers)
 		for (int interleaved = 0; interleaved < 2; interleaved++)
 			for (int64_t half : {1, 4, 16}) {
 				Tensor x(dtype, {2, 3, 5, 2 * half}, any(r)), c(dtype, {5, half}, any(r)),
 					s(dtype, {3, 1, half}, any(r));
 				x.fill(r), c.fill(r), s.fill(r);
 				COMPARE(rope, {&x, &c, &s}, dtype, {2, 3, 5, 2 * half}, any_result(r),
-				        {attr_int(interleaved)}, 1, 2 * EPS);
+				        {attr_int(interleaved)}, 1, 2 * eps(dtype));
 			}
 }
 

@@ -25,6 +25,7 @@ struct Block {
 
 static struct {
 	std::map<const char *, Block> all; /* by base, freed ones in quarantine too */
+	std::map<const char *, Block *> live; /* without those */
 	std::deque<const char *> freed;
 	size_t freed_bytes = 0;
 	unsigned made = 0, open = 0;
@@ -132,6 +133,7 @@ hipError_t block_new(void **out, size_t size, Kind kind)
 	__asan_unpoison_memory_region(b.data, size);
 	poison_as_closed(b);
 	heap.all[base] = b;
+	heap.live[base] = &heap.all[base];
 	explain_asan_reports();
 	sim().memory_used += kind == Kind::device ? size : 0;
 	*out = b.data;
@@ -160,6 +162,7 @@ static void unmap_oldest()
 static void quarantine(Block &b)
 {
 	b.live = false;
+	heap.live.erase(b.base);
 	sim().memory_used -= b.kind == Kind::device ? b.size : 0;
 	__asan_poison_memory_region(b.base, b.mapped);
 	mmap(b.base, b.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -236,48 +239,39 @@ bool is_kernel_pointer(const void *p)
 int check_blocks()
 {
 	int broken = 0;
-	for (const auto &it : heap.all)
-		broken += it.second.live && !check_block(it.second);
+	for (const auto &it : heap.live)
+		broken += !check_block(*it.second);
 	return broken;
 }
 
 int blocks_alive()
 {
-	int alive = 0;
-	for (const auto &it : heap.all) {
-		const Block &b = it.second;
-		if (b.live)
-			report(hipSuccess, "leak: %s block %u of %zu bytes", kind_name(b.kind), b.id, b.size);
-		alive += b.live;
+	for (const auto &it : heap.live) {
+		const Block &b = *it.second;
+		report(hipSuccess, "leak: %s block %u of %zu bytes", kind_name(b.kind), b.id, b.size);
 	}
-	return alive;
+	return static_cast<int>(heap.live.size());
 }
 
 void drop_blocks()
 {
-	std::vector<const char *> live;
-	for (const auto &it : heap.all)
-		if (it.second.live)
-			live.push_back(it.first);
-	for (const char *base : live)
-		quarantine(heap.all.at(base));
+	while (!heap.live.empty())
+		quarantine(*heap.live.begin()->second);
 }
 
 DeviceOpen::DeviceOpen()
 {
 	if (HIPSIM_ASAN && !heap.open)
-		for (const auto &it : heap.all)
-			if (it.second.live)
-				__asan_unpoison_memory_region(it.second.data, it.second.size);
+		for (const auto &it : heap.live)
+			__asan_unpoison_memory_region(it.second->data, it.second->size);
 	heap.open++;
 }
 
 DeviceOpen::~DeviceOpen()
 {
 	if (--heap.open == 0 && HIPSIM_ASAN)
-		for (const auto &it : heap.all)
-			if (it.second.live)
-				poison_as_closed(it.second);
+		for (const auto &it : heap.live)
+			poison_as_closed(*it.second);
 }
 
 /* ---- copies ---- */

@@ -301,20 +301,20 @@ int cpu_clamp(const graft_launch *l)
 	                   min ? &maximum_steps : &minimum_steps, 2, 2);
 }
 
-typedef struct Zero { int dtype; int64_t at; bool found; } Zero;
+typedef struct Zero { Elementwise e; int64_t at; bool found; } Zero;
 
 static void find_zero(void *arg, char *const *at, const int64_t *stride, int64_t n)
 {
 	Zero *z = arg;
-	int64_t v[RUN];
+	int64_t room[RUN];
 	if (z->found)
 		return;
-	load_i64(v, z->dtype, at[0], stride[0], n);
+	const int64_t *v = fetch_as_i64(&z->e, 0, room, at[0], stride[0], n);
 	for (int64_t i = 0; i < n && !z->found; i++, z->at += !z->found)
 		z->found = v[i] == 0;
 }
 
-/* Of integers, 0 divides nothing. */
+/* Of integers, 0 divides nothing; 256 is 0 beside u8. */
 static int whole_divide(const graft_launch *l, const char *name, const Steps *steps)
 {
 	int status = launch_check(l, 2, 2, 1, 0);
@@ -322,7 +322,7 @@ static int whole_divide(const graft_launch *l, const char *name, const Steps *st
 	if (status)
 		return status;
 	const graft_tensor *b = &l->in[1];
-	Zero z = { .dtype = b->dtype };
+	Zero z = { .e = { .y = l->out[0].dtype, .in = { b->dtype } } };
 	walk_begin(&w, b);
 	walk_join(&w);
 	if (class_of(l->out[0].dtype) == CLASS_I64 && tensor_size(&l->out[0]) > 0)

@@ -42,8 +42,7 @@ static void count_run(void *arg, char *const *at, const int64_t *stride, int64_t
 		if (!(v[i] >= h->min && v[i] <= h->max))
 			continue;
 		double place = rounded(h, rounded(h, rounded(h, v[i] - h->min) * bins) / width);
-		int64_t bin = (int64_t)place;
-		h->count[bin < h->bins ? bin : h->bins - 1]++;
+		h->count[place < (double)h->bins ? (int64_t)place : h->bins - 1]++;
 	}
 }
 

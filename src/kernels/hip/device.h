@@ -245,6 +245,27 @@ template <class C> DEVICE void store(int dtype, void *base, int64_t i, C v)
 	}
 }
 
+/* The same for a dtype that is computed in the type of v: f16, bf16, f32; f64; bool and integers. */
+DEVICE void store_result(int dtype, void *base, int64_t i, float v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(v); return;
+	case GRAFT_DTYPE_bf16: static_cast<bf16 *>(base)[i] = from_float<bf16>(v); return;
+	default: return put<float>(base, i, v);
+	}
+}
+DEVICE void store_result(int, void *base, int64_t i, double v) { put<double>(base, i, v); }
+DEVICE void store_result(int dtype, void *base, int64_t i, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
+	case GRAFT_DTYPE_u8: case GRAFT_DTYPE_i8: return put<uint8_t>(base, i, v);
+	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, v);
+	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, v);
+	default: return put<int64_t>(base, i, v);
+	}
+}
+
 /* Element x_at of x becomes element y_at of y, through the type that holds both dtypes. */
 DEVICE void convert(int to, void *y, int64_t y_at, int from, const void *x, int64_t x_at)
 {
@@ -267,11 +288,47 @@ DEVICE void move_item(int item, void *to, const void *from)
 	}
 }
 
-/* v as the dtype's nearest value; what is not half precision stays. */
+/* v as half precision has it, or as a narrower integer does by its low bits; other dtypes leave it as it is. */
 DEVICE float rounded_to(int dtype, float v)
 {
 	return dtype == GRAFT_DTYPE_f16 ? rounded<f16>(v) : dtype == GRAFT_DTYPE_bf16 ? rounded<bf16>(v) : v;
 }
+DEVICE double rounded_to(int, double v) { return v; }
+DEVICE int64_t rounded_to(int dtype, int64_t v)
+{
+	switch (dtype) {
+	case GRAFT_DTYPE_u8: return static_cast<uint8_t>(v);
+	case GRAFT_DTYPE_i8: return static_cast<int8_t>(v);
+	case GRAFT_DTYPE_i16: return static_cast<int16_t>(v);
+	case GRAFT_DTYPE_i32: return static_cast<int32_t>(v);
+	default: return v;
+	}
+}
+
+/* Functions under one name for float and double: exp_of(v). */
+#define FUNCTION1(name)                                            \
+	DEVICE float name##_of(float v) { return name##f(v); } \
+	DEVICE double name##_of(double v) { return name(v); }
+#define FUNCTION2(name)                                                        \
+	DEVICE float name##_of(float a, float b) { return name##f(a, b); } \
+	DEVICE double name##_of(double a, double b) { return name(a, b); }
+FUNCTION1(cos)
+FUNCTION1(erfc)
+FUNCTION1(exp)
+FUNCTION1(fabs)
+FUNCTION1(floor)
+FUNCTION1(log)
+FUNCTION1(sin)
+FUNCTION1(sqrt)
+FUNCTION1(tanh)
+FUNCTION1(trunc)
+FUNCTION2(copysign)
+FUNCTION2(fmod)
+FUNCTION2(pow)
+
+DEVICE bool is_nan(float v) { return v != v; }
+DEVICE bool is_nan(double v) { return v != v; }
+DEVICE bool is_nan(int64_t) { return false; }
 
 /* ---- where elements lie ---------------------------------------------------- */
 
@@ -333,18 +390,18 @@ struct Max {
  * group/4, ... Every thread gets the result. group is a power of two up to BLOCK. Every thread of the block must come
  * here; those that wait for others of a wider group than the warp meet at one barrier, so a second use of `room`, of
  * BLOCK numbers, needs a barrier before it. */
-template <class Op> DEVICE float group_fold(float v, unsigned group, float *room)
+template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v) *room)
 {
 	unsigned warp = static_cast<unsigned>(warpSize), t = threadIdx.x;
 	if (group > warp) {
 		enum { WARPS = BLOCK / 32 };
-		float part[WARPS];
+		V part[WARPS];
 		unsigned first = (t & ~(group - 1)) + (t & (warp - 1));
 		room[t] = v;
 		__syncthreads();
 		UNROLL
 		for (unsigned i = 0; i < WARPS; i++)
-			part[i] = i * warp < group ? room[first + i * warp] : Op::none;
+			part[i] = i * warp < group ? room[first + i * warp] : static_cast<V>(Op::none);
 		UNROLL
 		for (unsigned half = WARPS / 2; half > 0; half /= 2)
 			UNROLL

@@ -151,6 +151,22 @@ template <class... P, class... A> int launch_threads(const graft_launch *l, void
 	return launch_blocks(l, kernel, threads / BLOCK + (threads % BLOCK != 0), arguments...);
 }
 
+/* As many threads share n elements as 1 << this, 8 to BLOCK. */
+uint32_t group_shift(int64_t n);
+
+/* What is kept of x and what goes into each element of it: kept over y and x, gone over x from its first element on.
+ * False when the list names an axis that is not there, or y has not the shape of what is kept (reduce.hip). */
+bool reduce_nests(Nest *kept, Nest *gone, const graft_tensor *y, const graft_tensor *x, const graft_attr *axes,
+                  bool keepdim);
+
+/* A thread shall have a result, not a group: neighbouring results lie nearer to each other than what goes into one. */
+bool reduce_by_columns(const Nest *kept, const Nest *gone);
+
+/* Lines of n elements along an axis of two tensors of one shape, y and x: starts goes over where they begin. A tensor of
+ * rank 0 is a line of one. False when the shapes differ, or there is no such axis. */
+struct Lines { Nest starts; int64_t n, step[2]; };
+bool lines_of(Lines *lines, const graft_tensor *y, const graft_tensor *x, int64_t axis);
+
 /* y = x, converted and broadcast (copy.hip). */
 int tensor_convert(const graft_launch *l, const graft_tensor *y, const graft_tensor *x);
 

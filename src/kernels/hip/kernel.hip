@@ -199,6 +199,34 @@ bool walk_pack(Walk *w, int64_t lanes, unsigned *splat)
 	return true;
 }
 
+bool lines_of(Lines *lines, const graft_tensor *y, const graft_tensor *x, int64_t axis)
+{
+	graft_tensor y_first = tensor_front(y, y->rank), x_first = tensor_front(x, x->rank);
+	if (!same_shape(x, y) || (x->rank > 0 && (axis < 0 || axis >= x->rank)))
+		return false;
+	lines->starts = nest_over(&y_first);
+	nest_add(&lines->starts, &x_first);
+	lines->n = 1;
+	lines->step[0] = lines->step[1] = 0;
+	for (int32_t i = 0; i < x->rank; i++) {
+		const int64_t strides[] = {y->stride[i], x->stride[i]};
+		if (i == axis)
+			lines->n = x->shape[i], lines->step[0] = strides[0], lines->step[1] = strides[1];
+		else
+			nest_axis(&lines->starts, x->shape[i], strides);
+	}
+	nest_join(&lines->starts);
+	return true;
+}
+
+uint32_t group_shift(int64_t n)
+{
+	uint32_t shift = 3;
+	while (shift < 8 && (8 << shift) < n)
+		shift++;
+	return shift;
+}
+
 int launched(const graft_launch *l)
 {
 	hipError_t e = hipGetLastError();

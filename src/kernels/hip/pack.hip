@@ -53,7 +53,8 @@ enum : uint32_t {
 	BOTH = GRAFT_ROUND_LATE | GRAFT_ROUND_EARLY
 };
 
-/* Elements of every dtype are moved and cast; computed in are three. */
+/* Elements of every dtype are moved and cast; computed in are f16, bf16, f32 and, where no product of matrices or norm
+ * is, f64. */
 static constexpr bool same_text(const char *a, const char *b)
 {
 	return *a == *b && (!*a || same_text(a + 1, b + 1));
@@ -63,8 +64,14 @@ static constexpr bool moves(const char *family, const char *name)
 	return same_text(family, "copy") || same_text(family, "gather") || same_text(family, "create") ||
 	       same_text(family, "index") || same_text(family, "sort") || same_text(name, "cast");
 }
+static constexpr bool takes_f64(const char *family)
+{
+	return !same_text(family, "matmul") && !same_text(family, "norm") && !same_text(family, "attention");
+}
 
-#define OP(name, family, ...) static constexpr uint32_t dtypes_##name = moves(#family, #name) ? MOVED : FLOATS;
+#define OP(name, family, ...)                                                        \
+	static constexpr uint32_t dtypes_##name = moves(#family, #name) ? MOVED :    \
+		takes_f64(#family) ? FLOATS | GRAFT_DTYPE_BIT(GRAFT_DTYPE_f64) : FLOATS;
 #include "../../ir/ops.def"
 #undef OP
 

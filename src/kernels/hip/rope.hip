@@ -10,17 +10,17 @@ struct Rope {
 	int64_t second[2];                    /* from the first to the second of a pair of y, of x */
 };
 
-KERNEL rope_pairs(Rope r)
+template <class C> KERNEL rope_pairs(Rope r)
 {
 	int64_t i = thread_index(), at[4];
 	if (i >= r.pairs.size)
 		return;
 	walk_at<4>(r.pairs, i, at);
 	char *const *base = r.pairs.base;
-	float a = load<float>(r.dtype[1], base[1], at[1]), b = load<float>(r.dtype[1], base[1], at[1] + r.second[1]);
-	float c = load<float>(r.dtype[2], base[2], at[2]), s = load<float>(r.dtype[3], base[3], at[3]);
-	store<float>(r.dtype[0], base[0], at[0], a * c - b * s);
-	store<float>(r.dtype[0], base[0], at[0] + r.second[0], b * c + a * s);
+	C a = load<C>(r.dtype[1], base[1], at[1]), b = load<C>(r.dtype[1], base[1], at[1] + r.second[1]);
+	C c = load<C>(r.dtype[2], base[2], at[2]), s = load<C>(r.dtype[3], base[3], at[3]);
+	store_result(r.dtype[0], base[0], at[0], a * c - b * s);
+	store_result(r.dtype[0], base[0], at[0] + r.second[0], b * c + a * s);
 }
 
 /* Adds the next tensor; false when it does not broadcast or its last axis does not have that size. */
@@ -46,8 +46,8 @@ int hip_rope(const graft_launch *l)
 	if (x->rank < 1 || !same_shape(x, y) || x->shape[x->rank - 1] % 2)
 		return launch_fail(l, GRAFT_E_USAGE,
 		                   "rope: operand and result must have one shape, with an even last axis");
-	if (!is_computed(y->dtype))
-		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes f16, bf16 and f32, not %s",
+	if (!is_computed(y->dtype) && y->dtype != GRAFT_DTYPE_f64)
+		return launch_fail(l, GRAFT_E_UNSUPPORTED, "rope takes f16, bf16, f32 and f64, not %s",
 		                   dtype_name(y->dtype));
 	int64_t n = x->shape[x->rank - 1] / 2, apart = l->attr[0].i ? 2 : 1, half = l->attr[0].i ? 1 : n;
 	graft_tensor front = tensor_front(y, 1);
@@ -65,6 +65,6 @@ int hip_rope(const graft_launch *l)
 	nest_join(&nest);
 	return nest_launch(nest, [&](const Walk &w) {
 		r.pairs = w;
-		return launch_threads(l, rope_pairs, w.size, r);
+		return launch_threads(l, y->dtype == GRAFT_DTYPE_f64 ? rope_pairs<double> : rope_pairs<float>, w.size, r);
 	});
 }
