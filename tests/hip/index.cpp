@@ -21,13 +21,6 @@ static const std::vector<int> numbers = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT
                                          GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAFT_DTYPE_u8};
 static const std::vector<int> index_types = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32};
 
-static Layout some_layout(Random &r) { return static_cast<Layout>(r.below(LAYOUTS)); }
-static Layout result_layout(Random &r)
-{
-	static const Layout all[] = {DENSE, DENSE, GAPS, PERMUTED, NEGATIVE, ODD};
-	return all[r.below(6)];
-}
-
 static std::string text_of(const char *op, const Tensors &in, const Tensor &out)
 {
 	std::string what = op;
@@ -44,7 +37,7 @@ static void same_as(const char *op, graft_launch_fn cpu, Random &r, const Tensor
 	std::vector<Tensor> want, got;
 	Tensors want_at, got_at;
 	for (const Kind &k : out)
-		want.emplace_back(k.dtype, k.shape), got.emplace_back(k.dtype, k.shape, result_layout(r));
+		want.emplace_back(k.dtype, k.shape), got.emplace_back(k.dtype, k.shape, any_result(r));
 	for (size_t i = 0; i < out.size(); i++)
 		want_at.push_back(&want[i]), got_at.push_back(&got[i]);
 	std::string what = text_of(op, in, got[0]);
@@ -61,7 +54,7 @@ static void same_as(const char *op, graft_launch_fn cpu, Random &r, const Tensor
 
 static Tensor tensor(Random &r, int dtype, const Shape &shape)
 {
-	Tensor t(dtype, shape, some_layout(r), 16);
+	Tensor t(dtype, shape, any(r), 16);
 	t.fill(r);
 	return t;
 }
@@ -69,18 +62,10 @@ static Tensor tensor(Random &r, int dtype, const Shape &shape)
 /* Ids from low up to high. */
 static Tensor ids_of(Random &r, const Shape &shape, int64_t low, int64_t high)
 {
-	Tensor t(r.of(index_types), shape, some_layout(r));
+	Tensor t(r.of(index_types), shape, any(r));
 	for (int64_t i = 0, n = t.size(); i < n; i++)
 		t.put(i, static_cast<double>(low + r.below(high - low)));
 	return t;
-}
-
-static Shape sizes(Random &r, int64_t rank, int64_t most)
-{
-	Shape s;
-	for (int64_t i = 0; i < rank; i++)
-		s.push_back(1 + r.below(most));
-	return s;
 }
 
 static Shape with(Shape s, size_t axis, int64_t size)
@@ -98,7 +83,7 @@ TEST(index_gather)
 	for (int dtype : every)
 		for (int64_t rank = 0; rank < 4; rank++)
 			for (int64_t axis = 0; axis < (rank ? rank : 1); axis++) {
-				Shape x_shape = sizes(r, rank, 5), ids_shape;
+				Shape x_shape = any_shape(r, rank, 5), ids_shape;
 				for (int64_t n : x_shape)
 					ids_shape.push_back(r.below(n + 1));
 				size_t at = static_cast<size_t>(axis);
@@ -141,21 +126,13 @@ TEST(index_select_slices)
 /* x[ids...] with ids at the axes where `at` has a bit; the shape of the result, and those of the ids. */
 struct Indexed { Shape shape; std::vector<Tensor> ids; };
 
-static Shape part_of_shape(Random &r, Shape s)
-{
-	s.erase(s.begin(), s.begin() + r.below(static_cast<int64_t>(s.size()) + 1));
-	for (int64_t &n : s)
-		n = r.below(3) ? n : 1;
-	return s;
-}
-
 static Indexed indexed(Random &r, const Shape &x, unsigned at, const Shape &all)
 {
 	Indexed t;
 	size_t first = x.size(), last = 0, n = 0;
 	for (size_t i = 0; i < x.size(); i++) {
 		bool chosen = at >> i & 1;
-		t.ids.push_back(chosen ? ids_of(r, n ? part_of_shape(r, all) : all, -x[i], x[i]) : Tensor());
+		t.ids.push_back(chosen ? ids_of(r, n ? part_of(r, all) : all, -x[i], x[i]) : Tensor());
 		if (chosen)
 			first = std::min(first, i), last = i, n++;
 	}
@@ -173,9 +150,9 @@ TEST(index_tuples)
 	Random r;
 	for (int dtype : {GRAFT_DTYPE_bf16, GRAFT_DTYPE_f32, GRAFT_DTYPE_i64, GRAFT_DTYPE_bool})
 		for (unsigned at = 1; at < 16; at++) {
-			Shape x_shape = sizes(r, 3, 4);
+			Shape x_shape = any_shape(r, 3, 4);
 			x_shape.push_back(at % 2 ? 16 : 3);
-			Indexed t = indexed(r, x_shape, at, sizes(r, r.below(4), 5));
+			Indexed t = indexed(r, x_shape, at, any_shape(r, r.below(4), 5));
 			Tensor x = tensor(r, dtype, x_shape);
 			Tensors in = {&x};
 			for (Tensor &ids : t.ids)
@@ -206,7 +183,7 @@ TEST(index_scatter)
 	for (int dtype : every)
 		for (int64_t rank = 0; rank < 4; rank++)
 			for (int64_t axis = 0; axis < (rank ? rank : 1); axis++) {
-				Shape x_shape = sizes(r, rank, 5), ids_shape, src_shape;
+				Shape x_shape = any_shape(r, rank, 5), ids_shape, src_shape;
 				size_t at = static_cast<size_t>(axis);
 				for (int64_t n : x_shape)
 					ids_shape.push_back(r.below(n + 1));
@@ -259,7 +236,7 @@ TEST(index_add_wide)
 static void one_index_put(Random &r, int dtype, const Shape &x_shape, unsigned at, const Shape &all)
 {
 	Indexed t = indexed(r, x_shape, at, all);
-	Shape values_shape = part_of_shape(r, t.shape);
+	Shape values_shape = part_of(r, t.shape);
 	Tensor x = tensor(r, dtype, x_shape), values = tensor(r, dtype, values_shape), one = literal(dtype);
 	for (int accumulate = 0; accumulate < 2; accumulate++) {
 		Tensors in = {&x, r.below(4) ? &values : &one};
@@ -275,7 +252,7 @@ TEST(index_put_tuples)
 	for (int dtype : numbers)
 		for (unsigned at = 1; at < 8; at++)
 			for (int64_t n : {1, 3, 10}) {
-				Shape x_shape = sizes(r, 2, 5);
+				Shape x_shape = any_shape(r, 2, 5);
 				x_shape.push_back(n == 3 ? 16 : 4);
 				one_index_put(r, dtype, x_shape, at, {n, 1 + r.below(30)});
 			}
@@ -470,7 +447,7 @@ TEST(repeat_axes)
 	Random r;
 	for (int dtype : every)
 		for (int i = 0; i < 8; i++) {
-			Shape x_shape = sizes(r, r.below(4), 4), y_shape, times = sizes(r, r.below(3), 3);
+			Shape x_shape = any_shape(r, r.below(4), 4), y_shape, times = any_shape(r, r.below(3), 3);
 			if (i % 2 && !x_shape.empty())
 				x_shape.back() = 16;
 			y_shape = times;
@@ -527,8 +504,8 @@ static void one_grouped(Random &r, int dtype, int64_t m, int64_t k, int64_t n, c
 {
 	int64_t groups = static_cast<int64_t>(ends.size());
 	Tensor a = tensor(r, dtype, {m, k}), b = tensor(r, dtype, {groups, k, n}),
-		given(r.of(index_types), {groups}, some_layout(r)), taken(GRAFT_DTYPE_i64, {groups}),
-		want(dtype, {m, n}), got(dtype, {m, n}, result_layout(r));
+		given(r.of(index_types), {groups}, any(r)), taken(GRAFT_DTYPE_i64, {groups}),
+		want(dtype, {m, n}), got(dtype, {m, n}, any_result(r));
 	if (given.stride[0] == 0)
 		given = Tensor(GRAFT_DTYPE_i32, {groups}, GAPS);
 	put_ends(&given, ends, m, false), put_ends(&taken, ends, m, true);

@@ -130,17 +130,10 @@ struct StoreChunk {
 	static __device__ void put(const Put &, char *y, const char *src) { store_chunk(y, load_chunk(src)); }
 };
 
-DEVICE float plus(float a, float b) { return a + b; }
-DEVICE double plus(double a, double b) { return a + b; }
-DEVICE int64_t plus(int64_t a, int64_t b)
-{
-	return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-}
-
 template <class C> struct Plus {
 	static __device__ void put(const Put &p, char *y, const char *src)
 	{
-		store<C>(p.y_dtype, y, 0, plus(load<C>(p.y_dtype, y, 0), load<C>(p.src_dtype, src, 0)));
+		store<C>(p.y_dtype, y, 0, Sum::of(load<C>(p.y_dtype, y, 0), load<C>(p.src_dtype, src, 0)));
 	}
 };
 
