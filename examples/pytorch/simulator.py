@@ -42,7 +42,7 @@ class Simulator:
 
     @contextlib.contextmanager
     def capture(self):
-        """What is queued inside is recorded, not run; gives a list whose one element, afterwards, runs it. Memory can't
+        """What is queued inside is recorded, not run; gives a list whose one element, afterwards, runs it. Memory cannot
         be had meanwhile: as PyTorch's allocator does, this one has some in reserve, two blocks of a MiB."""
         graph, ready, replay = c_void_p(), c_void_p(), []
         self.spare = [self.allocate(1 << 20) for _ in range(2)]

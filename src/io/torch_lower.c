@@ -711,10 +711,12 @@ static void lower_extreme(TorchCall *c)
 	emit(&ids, "argmax", &x, 1, true, "axis", axis, "keepdim", keepdim);
 }
 
-/* eps None is what one and the next number are apart in the type that the norm is computed in, float32 for halves. */
+/* eps None is what one and the next number of the dtype are apart. */
 static double norm_eps(const TorchCall *c, graft_dtype d)
 {
-	return f64_named(c, "eps", d == GRAFT_DTYPE_f64 ? DBL_EPSILON : (double)FLT_EPSILON);
+	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 :
+		d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
+	return f64_named(c, "eps", none);
 }
 
 static Value *norm(TorchCall *c, bool last)
