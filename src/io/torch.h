@@ -13,6 +13,18 @@
 
 #include "zip.h"
 
+enum { TORCH_SECTIONS = 3 };                  /* sym_int_values, sym_bool_values, sym_float_values */
+
+/* A name in a node's text that no value's place says: of a size, or of a tensor that a carried node reads. */
+typedef struct TorchName {
+	const char *place;
+	const char *as;                       /* its name outside of all sub-graphs; NULL: it has none, only a number */
+	const struct TorchNode *maker;        /* of a size that is read: who makes it; NULL: an input */
+	const char *meta;                     /* of a size made in a sub-graph: its entry there; NULL: the graph has one */
+	uint8_t section;
+	bool made, tensor;
+} TorchName;
+
 /* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried
  * along. */
 typedef struct TorchNode {
@@ -24,18 +36,18 @@ typedef struct TorchNode {
 	size_t name_size;
 	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
 	bool carried;                         /* it has no nodes here, and is written where it stood */
-	uint32_t n_made, n_read;              /* names it makes: tensors, then sizes; and reads */
-	const char *const *made, *const *read;        /* where each stands */
+	uint32_t n_made, n_names;
+	const char *const *made;              /* where the names of the tensors it makes stand */
+	const TorchName *names;
 } TorchNode;
 
-/* A sub-graph that was inlined: its nodes, and for each of its inputs the name it has inside and where the outer name
- * stands. */
+/* A sub-graph that was inlined: its nodes, and for each of its tensors' inputs the name it has inside and where the
+ * outer name stands. */
 typedef struct TorchInlined {
 	TorchNode *node;
 	size_t n_nodes;
 	const char **inner, **place;
 	uint32_t n_inputs;
-	bool has_carried;
 	Json tensor_values;
 } TorchInlined;
 
@@ -43,9 +55,11 @@ typedef struct Torch {
 	Document document;                    /* first */
 	const char *file;                     /* for messages */
 	JsonText text;                        /* the model's JSON; its arena is set while a job looks at it */
-	Json root, graph, nodes, tensor_values, outputs, output_specs;
+	Json root, graph, nodes, tensor_values, outputs, output_specs, sizes[TORCH_SECTIONS];
 	TorchNode *node;
 	size_t n_nodes;
+	const TorchName *size_output;         /* sizes among the outputs */
+	uint32_t n_size_outputs;
 	uint32_t n_ids;
 	bool has_kind, has_name, has_hop;     /* which keys the nodes of this file have */
 	Zip *zip;                             /* NULL: a bare model.json */
@@ -81,6 +95,7 @@ bool torch_is_identifier(const char *s, size_t n);      /* as Python's, in ASCII
 /* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a
  * symbol of its own. */
 Dim torch_expr(Graph *g, Json text);
+const char *torch_expr_text(Arena *a, const Torch *t, Dim d);         /* NULL: a symbol in it is none of the file's */
 
 /* torch_weights.c: data of the archive's weights and constants for the params of g. */
 void torch_weights(Graph *g, Torch *t);

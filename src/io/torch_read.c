@@ -9,7 +9,8 @@
 
 /* ---- scopes ---- */
 
-typedef enum NameKind { NAME_TENSOR, NAME_SIZE, NAME_OTHER } NameKind;
+/* Sections of a graph, in this order; sizes may also be booleans and floats. */
+typedef enum NameKind { NAME_TENSOR, NAME_INT, NAME_BOOL, NAME_FLOAT, NAME_OBJECT } NameKind;
 
 typedef struct Name {
 	const char *s;                        /* behind the opening quote; NULL: a free slot */
@@ -17,8 +18,10 @@ typedef struct Name {
 	NameKind kind;
 	Json meta;
 	Value *value;                         /* once it is made */
-	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none */
+	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none. Of a size: its name outside */
 	const char *outer;
+	const TorchNode *maker;               /* of a size; NULL: an input */
+	bool known_outside;                   /* the graph itself says what the size `outer` is */
 } Name;
 
 typedef struct Scope {
@@ -26,7 +29,7 @@ typedef struct Scope {
 	Name *slot;                           /* open addressing, at most half full */
 	size_t n_slots;
 	Json graph;
-	Json inputs, outputs, nodes, tensor_values;
+	Json inputs, outputs, nodes, tensor_values, sizes[TORCH_SECTIONS];
 } Scope;
 
 typedef struct Reader {
@@ -116,7 +119,6 @@ static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 {
 	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values",
 	                                    "sym_bool_values", "sym_float_values", "custom_obj_values" };
-	static const NameKind kinds[N_SECTIONS] = { NAME_TENSOR, NAME_SIZE, NAME_OTHER, NAME_OTHER, NAME_OTHER };
 	Json section[N_SECTIONS] = { { 0 } };
 	size_t n = 0;
 	*s = (Scope){ .outer = outer, .graph = graph };
@@ -125,13 +127,15 @@ static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 	take_members(graph, keys, places, sizeof keys / sizeof *keys);
 	need_members(graph, keys, places, N_NEEDED);
 	section[0] = s->tensor_values;
+	for (size_t i = 0; i < TORCH_SECTIONS; i++)
+		s->sizes[i] = section[i + 1];
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		n += count_members(section[i]);
 	for (s->n_slots = 16; s->n_slots < 2 * n;)
 		s->n_slots *= 2;
 	s->slot = NEW_ARRAY(a, s->n_slots, Name);
 	for (size_t i = 0; i < N_SECTIONS; i++)
-		add_names(s, section[i], kinds[i]);
+		add_names(s, section[i], (NameKind)i);
 }
 
 /* ---- sizes and types ---- */
@@ -153,7 +157,7 @@ static bool size_named(const TorchCall *c, Json name, Dim *d)
 {
 	const Scope *s = c->scope;
 	const Name *n = find_name(s, torch_name_at(name));
-	if (!n || n->kind != NAME_SIZE)
+	if (!n || n->kind != NAME_INT)
 		return false;
 	TorchUnion u = torch_union(n->meta);
 	*d = u.tag == TAG_int ? dim_const(json_int(u.value, INT64_MIN, INT64_MAX)) :
@@ -450,28 +454,70 @@ static int graph_arg(const TorchCall *c)
 	return (int)i;
 }
 
+/* A size of the sub-graph is called what the outer graph calls it. */
+static bool join_size(Scope *s, const char *place, Name *outside)
+{
+	Name *name = find_name(s, place);
+	if (!name || !outside || name->kind == NAME_TENSOR || name->kind != outside->kind || name->outer)
+		return false;
+	name->outer = outside->outer;
+	name->known_outside = outside->known_outside;
+	return true;
+}
+
 /* Each result must be made by a node of the sub-graph, and be one result only. */
-static bool join_outputs(Scope *s, const TorchCall *c)
+static bool join_outputs(Scope *s, const TorchCall *c, const Places *sizes, Places *inner)
 {
 	uint32_t n = 0;
-	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l); n++) {
+	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
+		uint32_t before = inner->n;
+		visit_sizes(u, inner, add_place);
+		if (inner->n > before)
+			continue;
 		Name *name = u.tag == TAG_tensor ? find_name(s, torch_name_at(name_of(u.value))) : NULL;
 		if (!name || name->value || name->outer || n == c->n_out)
 			return false;
-		name->outer = c->out_name[n];
+		name->outer = c->out_name[n++];
 	}
-	return n == c->n_out;
+	for (uint32_t i = 0; i < inner->n && inner->n == sizes->n; i++)
+		if (!join_size(s, inner->place[i], find_name(c->scope, sizes->place[i])))
+			return false;
+	return n == c->n_out && inner->n == sizes->n;
 }
 
-static bool join_inputs(Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in, Arena *a)
+/* The one size that an argument names. */
+static const char *size_place(Reader *r, TorchUnion u)
 {
+	Places p = { .r = r };
+	visit_sizes(u, &p, add_place);
+	return p.n == 1 ? p.place[0] : NULL;
+}
+
+static bool join_size_input(Reader *r, Scope *s, const TorchCall *c, TorchUnion in, const TorchArg *arg)
+{
+	const char *inner = size_place(r, in), *outer = size_place(r, (TorchUnion){ arg->tag, arg->value });
+	if (!inner || !outer)
+		return true;
+	const Name *outside = find_name(c->scope, outer);
+	Name *name = find_name(s, inner);
+	if (!name || !join_size(s, inner, find_name(c->scope, outer)))
+		return false;
+	name->maker = outside->maker;
+	return true;
+}
+
+static bool join_inputs(Reader *r, Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in)
+{
+	Arena *a = &r->t->document.arena;
 	uint32_t i = first;
 	in->inner = NEW_ARRAY(a, c->n_args, const char *);
 	in->place = NEW_ARRAY(a, c->n_args, const char *);
 	for (JsonList l = json_list(s->inputs, JSON_ARRAY); json_more(&l); i++) {
 		TorchUnion u = torch_union(l.here);
 		if (i == c->n_args || u.tag != c->arg[i].tag)
+			return false;
+		if (u.tag != TAG_tensor && !join_size_input(r, s, c, u, &c->arg[i]))
 			return false;
 		if (u.tag != TAG_tensor)
 			continue;
@@ -485,22 +531,22 @@ static bool join_inputs(Scope *s, const TorchCall *c, uint32_t first, TorchInlin
 	return i == c->n_args;
 }
 
-static bool inline_graph(Reader *r, TorchCall *c)
+static bool inline_graph(Reader *r, TorchCall *c, const Places *sizes)
 {
-	Arena *a = &r->t->document.arena;
 	int at = graph_arg(c);
 	if (at < 0)
 		return false;
 	Scope s;
-	TorchInlined *in = NEW(a, TorchInlined);
+	Places made = { .r = r };
+	TorchInlined *in = NEW(&r->t->document.arena, TorchInlined);
 	open_scope(&r->job->scratch, &s, json_member_need(c->arg[at].value, "graph"), (Scope *)(uintptr_t)c->scope);
-	if (!join_inputs(&s, c, (uint32_t)at + 1, in, a) || !join_outputs(&s, c))
+	if (!join_inputs(r, &s, c, (uint32_t)at + 1, in) || !join_outputs(&s, c, sizes, &made))
 		return false;
 	in->tensor_values = s.tensor_values;
 	c->node->source.inlined = in;
 	read_nodes(r, &s, &c->node->source, &in->node, &in->n_nodes);
-	for (size_t i = 0; i < in->n_nodes; i++)
-		in->has_carried |= in->node[i].carried;
+	for (uint32_t i = 0; i < made.n; i++)
+		find_name(c->scope, sizes->place[i])->maker = find_name(&s, made.place[i])->maker;
 	return true;
 }
 
@@ -535,24 +581,63 @@ static void read_args(Reader *r, const Scope *s, Json inputs, TorchCall *c)
 	}
 }
 
-/* Where its names stand. */
-static void note_names(Reader *r, TorchNode *n, const TorchCall *c, const Places *sizes)
+typedef struct Notes { Reader *r; const Scope *scope; const TorchNode *node; TorchName *list; uint32_t n;
+                       size_t cap; bool made; } Notes;
+
+static void note_name(void *user, Json v)
 {
-	Places read = { .r = r };
+	Notes *w = user;
+	const Name *name = json_there(v) ? find_name(w->scope, torch_name_at(v)) : NULL;
+	if (!name || (name->kind == NAME_TENSOR && !w->node->carried))
+		return;
+	TorchName note = { .place = v.at, .as = name->outer, .maker = name->maker, .made = w->made,
+	                   .tensor = name->kind == NAME_TENSOR };
+	if (note.tensor)
+		note.as = name->value ? arena_strdup(&w->r->t->document.arena, name->value->name) : NULL;
+	else if (note.made && !name->known_outside)
+		note.meta = name->meta.at;
+	note.section = (uint8_t)(note.tensor ? 0 : name->kind - NAME_INT);
+	w->list = arena_grow(&w->r->t->document.arena, w->list, w->n, &w->cap, sizeof *w->list);
+	w->list[w->n++] = note;
+}
+
+/* Where its names stand. */
+static void note_names(Reader *r, const Scope *s, TorchNode *n, const TorchCall *c, const Places *sizes)
+{
+	Notes notes = { .r = r, .scope = s, .node = n };
+	Places made = { .r = r };
 	for (uint32_t i = 0; i < c->n_args; i++) {
 		TorchUnion u = { c->arg[i].tag, c->arg[i].value };
-		visit_tensors(u, &read, add_place);
-		visit_sizes(u, &read, add_place);
+		visit_tensors(u, &notes, note_name);
+		visit_sizes(u, &notes, note_name);
 	}
-	Places made = { .r = r };
 	for (uint32_t i = 0; i < c->n_out; i++)
 		add_place(&made, (Json){ n->json.text, c->out_place[i], NULL });
+	notes.made = true;
 	for (uint32_t i = 0; i < sizes->n; i++)
-		add_place(&made, (Json){ n->json.text, sizes->place[i], NULL });
+		note_name(&notes, (Json){ n->json.text, sizes->place[i], NULL });
 	n->made = made.place;
 	n->n_made = made.n;
-	n->read = read.place;
-	n->n_read = read.n;
+	n->names = notes.list;
+	n->n_names = notes.n;
+}
+
+static const char *reserve(Reader *r, const char *name)
+{
+	return arena_strdup(&r->t->document.arena, name_reserve(r->g, name, strlen(name)));
+}
+
+/* The sizes a node makes; those of a sub-graph get names that are free outside. */
+static void make_sizes(Reader *r, const Scope *s, const TorchNode *n, const Places *sizes)
+{
+	for (uint32_t i = 0; i < sizes->n; i++) {
+		Name *name = find_name(s, sizes->place[i]);
+		if (!name || name->kind == NAME_TENSOR || name->maker)
+			continue;
+		name->maker = n;
+		if (!name->outer)
+			name->outer = reserve(r, name_fresh(r->g, arena_strndup(&r->node, name->s, name->n)));
+	}
 }
 
 static void read_node(Reader *r, Scope *s, TorchNode *n)
@@ -574,13 +659,12 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		visit_tensors(u, &results, add_result);
 		visit_sizes(u, &sizes, add_place);
 	}
-	note_names(r, n, &c, &sizes);
+	make_sizes(r, s, n, &sizes);
 	n->carried = is_carried(n, &c, sizes.n);
-	if (n->carried)
-		return;
-	if (!inline_graph(r, &c))
+	if (!n->carried && !inline_graph(r, &c, &sizes))
 		make_nodes(r, &c);
-	n->carried = !n->source.n_nodes;
+	n->carried = n->carried || !n->source.n_nodes;
+	note_names(r, s, n, &c, &sizes);
 	bind_results(r, &c, results.name);
 }
 
@@ -689,8 +773,10 @@ static const char *output_name(Reader *r, const char *stem)
 static void read_outputs(Reader *r)
 {
 	enum { OUTPUTS_MAX = 4096 };
+	Notes sizes = { .r = r, .scope = &r->top, .node = &(TorchNode){ .id = 0 } };
 	for (JsonList l = json_list(r->top.outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
+		visit_sizes(u, &sizes, note_name);
 		if (u.tag != TAG_tensor)
 			continue;
 		Name *name = need_name(&r->top, name_of(u.value));
@@ -701,6 +787,8 @@ static void read_outputs(Reader *r)
 			json_fail(l.here, GRAFT_E_GRAPH, "more than %d outputs", OUTPUTS_MAX);
 		graph_output(r->g, output_name(r, name->value->name), name->value);
 	}
+	r->t->size_output = sizes.list;
+	r->t->n_size_outputs = sizes.n;
 }
 
 /* ---- symbols ---- */
@@ -745,6 +833,18 @@ static void free_arena(void *arena)
 	arena_free(arena);
 }
 
+/* Sizes and values share their names. */
+static void reserve_sizes(Reader *r)
+{
+	for (size_t i = 0; i < r->top.n_slots; i++) {
+		Name *name = &r->top.slot[i];
+		if (!name->s || name->kind == NAME_TENSOR)
+			continue;
+		name->outer = reserve(r, arena_strndup(&r->job->scratch, name->s, name->n));
+		name->known_outside = true;
+	}
+}
+
 static void read_document(Job *job, void *arg)
 {
 	Reader *r = arg;
@@ -767,6 +867,8 @@ static void read_document(Job *job, void *arg)
 	take_members(module, module_keys, inner, 2);
 	need_members(module, module_keys, inner, 2);
 	open_scope(&job->scratch, &r->top, t->graph, NULL);
+	reserve_sizes(r);
+	memcpy(t->sizes, r->top.sizes, sizeof t->sizes);
 	t->nodes = r->top.nodes;
 	t->tensor_values = r->top.tensor_values;
 	t->outputs = r->top.outputs;

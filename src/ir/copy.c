@@ -125,6 +125,7 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 	           .bindings = bindings };
 	if (g->document)
 		graph_hold(to, g->document);
+	names_reserve_all(to, g);
 	to->weights = copy_text(&c, g->weights);
 	to->file = copy_text(&c, g->file);
 	to->torch_op = copy_text(&c, g->torch_op);

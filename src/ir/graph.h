@@ -159,6 +159,9 @@ Value *value_input(Graph *g, const char *name, size_t n, Type type);
 Value *value_param(Graph *g, const char *name, size_t n, Type type);
 Value *value_literal(Graph *g, Attr literal);
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
+/* No value will get this name, which must be free: it belongs to something else in the file the graph came from. */
+const char *name_reserve(Graph *g, const char *name, size_t n);
+void names_reserve_all(Graph *g, const Graph *from);                /* what is reserved in `from` */
 Output *graph_output(Graph *g, const char *name, Value *v);         /* fails if an output of that name is there */
 
 /* A node with its operands (NULL: not given) and empty outputs; attr holds one Attr per spec (copied, lists included;
