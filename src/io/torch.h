@@ -36,6 +36,7 @@ typedef struct TorchNode {
 	size_t name_size;
 	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
 	bool carried;                         /* it has no nodes here, and is written where it stood */
+	bool bound;                           /* means something else outside of the sub-graph that sets autocast */
 	uint32_t n_made, n_names;
 	const char *const *made;              /* where the names of the tensors it makes stand */
 	const TorchName *names;
@@ -112,6 +113,9 @@ typedef struct TorchArg {
 	bool used;
 } TorchArg;
 
+/* Devices whose autocast is known (torch_autocast.def). */
+typedef enum TorchDevice { TORCH_CPU, TORCH_CUDA, TORCH_DEVICES } TorchDevice;
+
 /* One node on its way into the graph. What cannot be said with our ops fails, and the node stays an op that graft does
  * not know. */
 typedef struct TorchCall {
@@ -125,6 +129,9 @@ typedef struct TorchCall {
 	bool (*size_named)(const struct TorchCall *c, Json name, Dim *d);    /* false: it is not a size we know */
 	const void *scope;
 	bool loose;                           /* the results need not have `types` */
+	graft_dtype autocast;                 /* what autocast casts to here; GRAFT_DTYPE_COUNT: it is off */
+	TorchDevice device;
+	const char *why;                      /* torch_keep: why our ops cannot say it; NULL: there is none */
 } TorchCall;
 
 /* torch_ops.def: how the arguments of a target become operands and attributes. */
@@ -153,6 +160,13 @@ double torch_f64(Json v);                     /* a float, or a string like "-Inf
 
 /* torch_lower.c: makes the nodes; false: there is no row for the target. */
 bool torch_lower(TorchCall *c);
+Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to);     /* a node on the way */
+
+/* torch_autocast.c: puts casts in front of the operands; true: it did. */
+bool torch_autocast(TorchCall *c);
+bool torch_autocast_knows(Arena *a, const char *target);      /* is it known what autocast does to it? */
+void torch_autocast_check(Job *job);          /* the table; for a test */
+
 /* As it is: an op that graft does not know. */
 void torch_keep(TorchCall *c);
 

@@ -569,7 +569,15 @@ static bool lower_in_place(TorchCall *c)
 
 bool torch_lower(TorchCall *c)
 {
-	return lower_target(c, c->node->target) || lower_in_place(c);
+	TorchCall cast = *c;
+	c->node->bound = torch_autocast(&cast);
+	return lower_target(&cast, c->node->target) || lower_in_place(&cast);
+}
+
+Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to)
+{
+	return emit(c, "cast", &(Operand){ v, place }, 1, false, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = to },
+	            NOTHING);
 }
 
 /* ---- functions of rows ---- */
@@ -824,4 +832,7 @@ void torch_keep(TorchCall *c)
 	spec.attr = attrs;
 	spec.attr_name = names;
 	emit_as(c, spec, in, true);
+	c->node->bound = c->autocast != GRAFT_DTYPE_COUNT;
+	if (c->why)
+		c->g->last->why = arena_strdup(&c->g->arena, c->why);
 }

@@ -24,8 +24,12 @@ typedef struct Name {
 	bool known_outside;                   /* the graph itself says what the size `outer` is */
 } Name;
 
+/* Autocast, as it is on in a sub-graph. */
+typedef struct Autocast { graft_dtype dtype; TorchDevice device; const TorchNode *region; } Autocast;
+
 typedef struct Scope {
 	struct Scope *outer;
+	Autocast autocast;                    /* dtype GRAFT_DTYPE_COUNT: off */
 	Name *slot;                           /* open addressing, at most half full */
 	size_t n_slots;
 	Json graph;
@@ -122,6 +126,7 @@ static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 	Json section[N_SECTIONS] = { { 0 } };
 	size_t n = 0;
 	*s = (Scope){ .outer = outer, .graph = graph };
+	s->autocast = outer ? outer->autocast : (Autocast){ .dtype = GRAFT_DTYPE_COUNT };
 	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2],
 	                         &section[3], &section[4] };
 	take_members(graph, keys, places, sizeof keys / sizeof *keys);
@@ -430,12 +435,35 @@ static void make_nodes(Reader *r, TorchCall *c)
 	for (SourceNode *s = &c->node->source; s; s = (SourceNode *)(uintptr_t)s->outer)
 		s->n_nodes -= made;
 	c->scratch = &r->node;
+	if (status)
+		c->why = arena_strdup(&r->node, err.message);
+	else if (torch_row(c->node->target))
+		c->why = "one of its arguments means nothing to graft";
 	torch_keep(c);
 }
 
 static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode **out, size_t *n);
 
 /* ---- sub-graphs ---- */
+
+/* The kind of device that all tensors of the sub-graph are on; NULL: there are several. */
+static const char *device_of(Reader *r, const Scope *s)
+{
+	const char *found = NULL;
+	for (JsonList l = json_list(s->tensor_values, JSON_OBJECT); json_more(&l);) {
+		size_t n;
+		Json type = json_member(l.here, "device");
+		if (json_there(type))
+			type = json_member(type, "type");
+		if (!json_there(type))
+			return NULL;
+		const char *device = json_text(&r->node, type, &n);
+		if (found && (strncmp(found, device, n) || found[n]))
+			return NULL;
+		found = found ? found : arena_strndup(&r->node, device, n);
+	}
+	return found;
+}
 
 /* The place of the graph among the arguments of an op that runs it as it is; -1: it is no such op. */
 static int graph_arg(const TorchCall *c)
@@ -446,12 +474,59 @@ static int graph_arg(const TorchCall *c)
 	uint32_t i = 0;
 	while (i < c->n_args && c->arg[i].tag != TAG_graph)
 		i++;
-	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX)
-		return -1;
-	/* under autocast an op computes in another dtype than its operands say */
-	if (cast && (i < 3 || c->arg[2].tag != TAG_bool || json_bool(c->arg[2].value)))
+	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX ||
+	    (cast && (i < 3 || c->arg[0].tag != TAG_string || c->arg[2].tag != TAG_bool)))
 		return -1;
 	return (int)i;
+}
+
+static const char *string_arg(Reader *r, const TorchArg *a)
+{
+	size_t n;
+	const char *s = json_text(&r->node, a->value, &n);
+	return arena_strndup(&r->node, s, n);
+}
+
+/* What autocast is set to: (device, dtype, enabled, ...). */
+static bool set_autocast(Reader *r, TorchCall *c, Scope *s)
+{
+	const char *device = string_arg(r, &c->arg[0]);
+	bool is_cpu = !strcmp(device, "cpu"), on = json_bool(c->arg[2].value);
+	Autocast cast = { .dtype = GRAFT_DTYPE_COUNT, .device = is_cpu ? TORCH_CPU : TORCH_CUDA, .region = c->node };
+	const char *there = device_of(r, s);
+	if (on && !there)
+		c->why = "autocast is on in it, and its tensors are on several devices";
+	else if (on && !is_cpu && strcmp(device, "cuda"))
+		c->why = arena_printf(&r->node, "graft does not know what autocast does on device %s", device);
+	if (c->why || !there || strcmp(there, device))
+		return !c->why;
+	if (on && c->arg[1].tag == TAG_none)
+		cast.dtype = is_cpu ? GRAFT_DTYPE_bf16 : GRAFT_DTYPE_f16;
+	else if (on && c->arg[1].tag == TAG_scalar_type)
+		cast.dtype = torch_dtype(c->arg[1].value);
+	if (on && cast.dtype != GRAFT_DTYPE_bf16 && cast.dtype != GRAFT_DTYPE_f16)
+		c->why = "autocast to another dtype than bf16 and f16";
+	s->autocast = cast;
+	return !c->why;
+}
+
+/* Under autocast an op computes in another dtype than its operands say: all of them must be known. */
+static bool knows_ops(Reader *r, TorchCall *c, const Scope *s)
+{
+	if (s->autocast.dtype == GRAFT_DTYPE_COUNT)
+		return true;
+	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l);) {
+		Mark mark = arena_mark(&r->job->scratch);
+		const char *target = read_target(r, json_member_need(l.here, "target"));
+		bool knows = torch_autocast_knows(&r->job->scratch, target);
+		arena_release(&r->job->scratch, mark);
+		if (!knows)
+			c->why = arena_printf(&r->node, "autocast is on in it, and graft does not know what that does to %s",
+			                      target);
+		if (!knows)
+			return false;
+	}
+	return true;
 }
 
 /* A size of the sub-graph is called what the outer graph calls it. */
@@ -540,7 +615,10 @@ static bool inline_graph(Reader *r, TorchCall *c, const Places *sizes)
 	Places made = { .r = r };
 	TorchInlined *in = NEW(&r->t->document.arena, TorchInlined);
 	open_scope(&r->job->scratch, &s, json_member_need(c->arg[at].value, "graph"), (Scope *)(uintptr_t)c->scope);
-	if (!join_inputs(r, &s, c, (uint32_t)at + 1, in) || !join_outputs(&s, c, sizes, &made))
+	if (at >= 3 && !set_autocast(r, c, &s))
+		return false;
+	if (!knows_ops(r, c, &s) || !join_inputs(r, &s, c, (uint32_t)at + 1, in) ||
+	    !join_outputs(&s, c, sizes, &made))
 		return false;
 	in->tensor_values = s.tensor_values;
 	c->node->source.inlined = in;
@@ -561,6 +639,17 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 }
 
 /* ---- one node ---- */
+
+/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there. */
+static void bind_to_region(const Scope *s, const TorchNode *n)
+{
+	for (const SourceNode *at = n->source.outer; n->bound && at; at = at->outer) {
+		TorchNode *outer = (TorchNode *)(uintptr_t)at;
+		if (outer == s->autocast.region)
+			return;
+		outer->bound = true;
+	}
+}
 
 static void note_kind(Torch *t, Json arg)
 {
@@ -650,7 +739,8 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		n->name_size = torch_name_size(k.name.at);
 		r->t->has_name = true;
 	}
-	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s };
+	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s,
+	                .autocast = s->autocast.dtype, .device = s->autocast.device };
 	Results results = { .r = r, .scope = s, .call = &c };
 	Places sizes = { .r = r };
 	read_args(r, s, k.inputs, &c);
@@ -664,6 +754,7 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 	if (!n->carried && !inline_graph(r, &c, &sizes))
 		make_nodes(r, &c);
 	n->carried = n->carried || !n->source.n_nodes;
+	bind_to_region(s, n);
 	note_names(r, s, n, &c, &sizes);
 	bind_results(r, &c, results.name);
 }

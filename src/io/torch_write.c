@@ -203,7 +203,7 @@ static bool names_stand(Writer *w, Group *g)
 
 static bool stands(Writer *w, Group *g)
 {
-	if (g->n_members != g->node->source.n_nodes)
+	if (g->n_members != g->node->source.n_nodes || g->node->bound)
 		return false;
 	for (uint32_t i = 0; i < g->n_members; i++)
 		if (!(g->node->source.inlined ? inner_stands : member_stands)(w, g, g->member[i]))
@@ -365,6 +365,9 @@ static void list_items(Writer *w)
 				add_group(w, g);
 			continue;
 		}
+		if (n->source && op_code(n->op) == OP_unknown)
+			cannot(w, node_label(n), "%s works under autocast, and cannot be taken out of its sub-graph, in "
+			       "which something was changed", n->name);
 		check_order(w, n, NULL);
 		add_item(w, NULL, n);
 		mark_made(w, n);

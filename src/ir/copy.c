@@ -114,6 +114,7 @@ static void copy_node(Copy *c, const Node *n)
 	for (uint32_t i = 0; i < n->n_out; i++)
 		c->value[n->out[i]->id] = made->out[i];
 	copy_origin(c, n, made);
+	made->why = copy_text(c, n->why);
 	made->source = n->source;
 	made->place = n->place;
 }

@@ -94,6 +94,7 @@ struct Node {
 	Value **out;
 	Attr *attr;                           /* known op: one per AttrSpec, kind NONE where optional and not given */
 	const char **attr_name;               /* unknown op: names of attr; else NULL */
+	const char *why;                      /* unknown op: what of it graft cannot do; NULL: the op itself */
 	uint32_t n_in, n_out, n_attr;
 	uint32_t id;                          /* order of creation, unique */
 	int64_t pos;                          /* grows along the list; compare, never store: it may be renumbered */

@@ -507,6 +507,7 @@ static void check_body(Job *job, void *arg)
 {
 	(void)arg;
 	torch_rows_check(job);
+	torch_autocast_check(job);
 }
 
 TEST(torch_rows_name_what_is_there)
