@@ -148,6 +148,7 @@ void torch_rows_check(Job *job);
 /* One name of a row's `operands` or `attrs`; false at the end. */
 typedef struct TorchWord { const char *s; size_t n; } TorchWord;
 bool torch_word(const char **list, TorchWord *w);
+int64_t torch_word_index(const char *words, TorchWord w);     /* in "late|early"; -1: none of them */
 
 /* What such a name says. */
 typedef struct TorchOperand { TorchWord arg; bool list, optional; } TorchOperand;

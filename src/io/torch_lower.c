@@ -72,6 +72,18 @@ static bool word_is(TorchWord w, const char *s, size_t n)
 	return w.n == n && !memcmp(w.s, s, n);
 }
 
+int64_t torch_word_index(const char *words, TorchWord w)
+{
+	for (int64_t i = 0;; i++) {
+		size_t n = strcspn(words, "|");
+		if (word_is(w, words, n))
+			return i;
+		if (!words[n])
+			return -1;
+		words += n + 1;
+	}
+}
+
 TorchAttr torch_attr_word(TorchWord w)
 {
 	TorchAttr a = { 0 };
@@ -269,17 +281,13 @@ static Attr attr_dims_of(const TorchCall *c, const TorchArg *a)
 
 static Attr attr_word_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
 {
-	size_t n;
-	const char *s = a->tag == TAG_string ? json_text(c->scratch, a->value, &n) : "", *w = spec->words;
-	for (int64_t i = 0; a->tag == TAG_string; i++) {
-		size_t len = strcspn(w, "|");
-		if (len == n && !memcmp(w, s, n))
-			return (Attr){ .kind = ATTR_NAME, .i = i };
-		if (!w[len])
-			break;
-		w += len + 1;
-	}
-	give_up(c, "wanted one of %s", spec->words);
+	TorchWord w = { "", 0 };
+	if (a->tag == TAG_string)
+		w.s = json_text(c->scratch, a->value, &w.n);
+	int64_t i = torch_word_index(spec->words, w);
+	if (i < 0)
+		give_up(c, "wanted one of %s", spec->words);
+	return (Attr){ .kind = ATTR_NAME, .i = i };
 }
 
 static Attr one_value(const TorchCall *c, Attr scalar)
@@ -309,13 +317,14 @@ static Attr attr_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
 	give_up(c, "an argument that cannot be an attribute");
 }
 
-/* A number written in a row. */
+/* A number or a word written in a row. */
 static Attr attr_fixed(const TorchCall *c, const AttrSpec *spec, TorchWord w)
 {
 	int64_t i = strtoll(arena_strndup(c->scratch, w.s, w.n), NULL, 10);
 	switch (spec->kind) {
 	case ATTR_DIM: return (Attr){ .kind = ATTR_DIM, .dim = dim_const(i) };
 	case ATTR_FLOAT: return (Attr){ .kind = ATTR_FLOAT, .f = (double)i };
+	case ATTR_NAME: return (Attr){ .kind = ATTR_NAME, .i = torch_word_index(spec->words, w) };
 	case ATTR_LIST:
 		return one_value(c, (Attr){ .kind = c->types[0].dtype == GRAFT_DTYPE_bool ? ATTR_BOOL : ATTR_INT,
 		                            .i = i });

@@ -147,12 +147,31 @@ static void put_operands(Spelling *p)
 	}
 }
 
+static bool is_wide(const Spelling *p)
+{
+	graft_dtype d = p->n->in[0].value->type.dtype;
+	return d == GRAFT_DTYPE_f32 || d == GRAFT_DTYPE_f64;
+}
+
+/* A target that rounds in one way only takes no norm that rounds in the other, unless there is nothing to round. */
+static void check_round(const Spelling *p, const TorchAttr *t)
+{
+	if (t->arg.n || t->attr.n != 5 || memcmp(t->attr.s, "round", 5) || is_wide(p))
+		return;
+	const AttrSpec *spec = &p->n->op->attrs[attr_index(p->n->op, t->attr.s, t->attr.n)];
+	int64_t own = node_attr_named(p->n, "round")->i;
+	if (own != torch_word_index(spec->words, t->fallback))
+		cannot(p, arena_printf(&p->s->job->scratch, "it rounds %s, and %s rounds %s", own ? "early" : "late",
+		                       p->target, own ? "late" : "early"));
+}
+
 static void put_attrs(Spelling *p)
 {
 	const Op *op = p->n->op;
 	TorchWord w;
 	for (const char *list = p->row->attrs; torch_word(&list, &w);) {
 		TorchAttr t = torch_attr_word(w);
+		check_round(p, &t);
 		if ((t.kind != TORCH_GIVEN && t.kind != TORCH_DECLARED) || !t.arg.n)
 			continue;
 		int i = attr_index(op, t.attr.s, t.attr.n);
@@ -168,8 +187,7 @@ static void put_attrs(Spelling *p)
 static void put_norm_args(Spelling *p)
 {
 	const Value *x = p->n->in[0].value;
-	bool wide = x->type.dtype == GRAFT_DTYPE_f32 || x->type.dtype == GRAFT_DTYPE_f64;
-	if (node_attr_named(p->n, "round")->i && !wide)
+	if (node_attr_named(p->n, "round")->i && !is_wide(p))
 		cannot(p, "it rounds early, and aten.rms_norm rounds late");
 	put_operands(p);
 	begin_arg(p, (TorchWord){ "normalized_shape", 16 });
