@@ -407,10 +407,12 @@ static Json tensor_name(Json v)
 	return json_member(json_there(inner) ? inner : v, "name");
 }
 
-static void patch_name(Writer *w, Json name, const Value *v)
+static bool patch_name(Writer *w, Json name, const Value *v)
 {
-	if (json_there(name) && json_kind(name) == JSON_STRING && !torch_name_is(name.at, v->name))
-		add_patch(w, PATCH_NAME, name.at, json_skip_string(name.at), v->name);
+	if (!json_there(name) || json_kind(name) != JSON_STRING || torch_name_is(name.at, v->name))
+		return false;
+	add_patch(w, PATCH_NAME, name.at, json_skip_string(name.at), v->name);
+	return true;
 }
 
 /* {"user_output": {"arg": {"as_tensor": {...}}}} and the like. */
@@ -434,8 +436,7 @@ static void patch_outputs(Writer *w)
 			continue;
 		assert(i < w->g->n_outputs);
 		const Value *v = w->g->outputs[i++]->use.value;
-		patch_name(w, tensor_name(l.here), v);
-		if (has_spec)
+		if (patch_name(w, tensor_name(l.here), v) && has_spec)
 			patch_name(w, spec_name(spec.here), v);
 	}
 }
