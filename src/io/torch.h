@@ -128,6 +128,7 @@ typedef struct TorchCall {
 	Type *types;
 	bool (*size_named)(const struct TorchCall *c, Json name, Dim *d);    /* false: it is not a size we know */
 	const void *scope;
+	const struct TorchRow *row;           /* that of a form, while it is lowered */
 	bool loose;                           /* the results need not have `types` */
 	graft_dtype autocast;                 /* what autocast casts to here; GRAFT_DTYPE_COUNT: it is off */
 	TorchDevice device;
@@ -138,6 +139,7 @@ typedef struct TorchCall {
 typedef struct TorchRow {
 	const char *target, *op, *operands, *attrs;
 	void (*lower)(TorchCall *c);          /* does it instead of the rest; NULL: none */
+	const char *form;                     /* what lower_form does; NULL: none */
 	bool canonical;                       /* what the op is written as */
 } TorchRow;
 const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
