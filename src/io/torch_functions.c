@@ -600,3 +600,53 @@ void lower_scatter_add(TorchCall *c)
 	in[1] = src;
 	emit(c, "index_put", in, rank + 2, true, "accumulate", bool_attr(true), NOTHING);
 }
+
+static bool is_mask(const Value *v)
+{
+	return v && (v->type.dtype == GRAFT_DTYPE_bool || v->type.dtype == GRAFT_DTYPE_u8);
+}
+
+/* x[mask] = value: the mask stands for as many leading axes as it has. How many elements that are, only a run can say,
+ * which does not matter when all get one value. */
+static void put_where(TorchCall *c, Operand x, Operand mask, Operand value)
+{
+	const Type *t = &x.value->type, *m = &mask.value->type;
+	if (int_named(c, "accumulate", 0) || value.value->type.rank || m->rank > t->rank ||
+	    dims_eq(c->g, m->dims, t->dims, m->rank) != YES)
+		give_up(c, "a mask as index, but for one value put where a mask of the leading axes says: how many "
+		        "elements that is, only a run can say");
+	if (m->dtype == GRAFT_DTYPE_u8)
+		mask = made(emit2(c, "ne", mask, literal(c, (Attr){ .kind = ATTR_INT }), false));
+	for (uint32_t i = m->rank; i < t->rank; i++)
+		mask = step(c, "unsqueeze", mask, "axis", axis_attr(-1));
+	Operand in[] = { mask, value.value->kind == VALUE_LITERAL ? value : cast_to(c, value, t->dtype), x };
+	emit(c, "where", in, 3, true, NOTHING, NOTHING);
+}
+
+void lower_index_put(TorchCall *c)
+{
+	const TorchArg *ids = arg_named(c, "indices");
+	uint32_t n = ids ? ids->n_tensors : 0;
+	Operand *in = NEW_ARRAY(c->scratch, n + 2, Operand);
+	in[0] = operand(c, "self");
+	in[1] = operand(c, "values");
+	while (n && !ids->tensor[n - 1])
+		n--;
+	for (uint32_t i = 0; i < n; i++)
+		in[i + 2] = (Operand){ ids->tensor[i], ids->place[i] };
+	if (n == 1 && is_mask(in[2].value))
+		put_where(c, in[0], in[2], in[1]);
+	else
+		emit(c, "index_put", in, n + 2, true, "accumulate", bool_attr(int_named(c, "accumulate", 0)), NOTHING);
+}
+
+/* With no offsets the groups are a batch. */
+void lower_grouped_mm(TorchCall *c)
+{
+	Operand in[] = { operand(c, "self"), operand(c, "mat2"), operand_of(c, arg_named(c, "offs")) };
+	bool batch = !in[2].value && in[0].value->type.rank == 3 && in[1].value->type.rank == 3;
+	if (arg_named(c, "bias") || (!batch && (in[0].value->type.rank != 2 || in[1].value->type.rank != 3)))
+		give_up(c, "a grouped product of %u-D and %u-D: rows in groups (2-D, 3-D) and batches (3-D, 3-D without "
+		        "offsets) are what graft has", in[0].value->type.rank, in[1].value->type.rank);
+	emit(c, batch ? "matmul" : "grouped_matmul", in, batch ? 2 : 3, true, NOTHING, NOTHING);
+}
