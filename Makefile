@@ -112,7 +112,7 @@ install: all
 	ln -sf libgraft.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so.$(SOVERSION)
 	ln -sf libgraft.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libgraft.so
 	install -m 644 build/libgraft.a $(DESTDIR)$(PREFIX)/lib/libgraft.a
-	for f in $(wildcard build/libgraft_hip.so build/packs/graft_hip_*.so); do \
+	for f in $(filter-out %_sim.so,$(wildcard build/libgraft_hip.so build/packs/graft_hip_*.so)); do \
 		install -D $$f $(DESTDIR)$(PREFIX)/lib/graft/$${f#build/} || exit; \
 	done
 	install -m 644 include/graft/*.h $(DESTDIR)$(PREFIX)/include/graft/

@@ -40,6 +40,8 @@ for file in "$exports"/*.pt2; do
 	fi
 	try "$name: two pairs" $graft opt "$file" --expect fuse_mla_dual_rms_norm=2 -o "$tmp/opt.pt2"
 	try "$name: all of it can run" nothing_unsupported "$file"
+	try "$name: PyTorch's logits" $graft run "$file" --device cpu --inputs "$sample" --compare "$sample"
+	try "$name: PyTorch's logits, fused" $graft run "$tmp/opt.pt2" --device cpu --inputs "$sample" --compare "$sample"
 	try "$name: fused and not, the same numbers" $graft verify "$file" "$tmp/opt.pt2" --inputs "$sample"
 done
 

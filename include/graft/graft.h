@@ -374,6 +374,13 @@ GRAFT_API const graft_tensor *graft_tensors_at(const graft_tensors *t, size_t i,
 typedef struct graft_summary { double min, max, mean; int64_t count, not_finite; } graft_summary;
 GRAFT_API graft_summary graft_tensor_summary(const graft_tensor *t);
 
+/* How far two tensors of one dtype and shape are apart, with any strides. They are the same when |x - y| <= atol +
+ * rtol * |x| for all elements x of a and y of b; a negative tolerance is chosen by dtype (docs/run.md). max_rel: max_abs
+ * over a's largest finite magnitude. GRAFT_E_DIFFERS: the dtypes or shapes are not one. */
+typedef struct graft_difference { bool same; double max_abs, max_rel; } graft_difference;
+GRAFT_API graft_status graft_tensor_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol,
+                                            graft_difference *out, graft_error *err);
+
 /* Writes .safetensors, or, for a single tensor, .npy; by the file's ending. */
 GRAFT_API graft_status graft_tensors_save(const graft_tensors *t, const char *path, graft_error *err);
 
@@ -441,6 +448,7 @@ typedef struct graft_verify_options {
 	size_t struct_size;           /* sizeof(graft_verify_options) */
 	graft_plan_options run;
 	double rtol, atol;            /* negative: by dtype, see docs/run.md */
+	const char *reference;        /* the device that the first graph runs on; NULL: run.device */
 } graft_verify_options;
 
 typedef struct graft_verify_result {
@@ -452,7 +460,8 @@ typedef struct graft_verify_result {
 	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */
 } graft_verify_result;
 
-/* Runs both on the CPU with the same inputs and compares outputs by name. GRAFT_OK whether they agree or not. */
+/* Runs both with the same inputs and compares outputs by name. Devices are "cpu" (NULL) or "hip"; GRAFT_E_USAGE for
+ * "auto". GRAFT_OK whether they agree or not. */
 GRAFT_API graft_status graft_verify(graft_graph *a, graft_graph *b, const graft_verify_options *options,
                                     const graft_tensors *inputs, graft_verify_result *out, graft_error *err);
 

@@ -178,7 +178,8 @@ typedef struct graft_device {
 	void (*close)(graft_session *s);      /* waits for nothing: call wait before it */
 	void (*info)(const graft_session *s, graft_device_info *out);
 	void *(*stream)(const graft_session *s);
-	/* Between begin and end the calling thread's current device is the session's; end puts back what it was. */
+	/* Between begin and end the calling thread's current device is the session's; end puts back what it was. Pairs
+	 * nest. */
 	int (*begin)(graft_session *s, graft_fault *fault);
 	void (*end)(graft_session *s);
 

@@ -87,8 +87,12 @@ graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_
 /* What --config, -O, --enable, --disable, --passes, --opt-limit and --target say, in that order; NULL c->err on
  * success. */
 graft_status cli_config(Cli *c, graft_config **out);
+/* --rtol or --atol; -1 when it is not given. Fills c->err and returns false when it is no such number. */
+bool cli_tolerance(Cli *c, OptionId id, double *out);
 /* --random, --bind, --threads, --strict; bind must have room for every option given plus one. */
 graft_status cli_plan_options(Cli *c, const char **bind, graft_plan_options *out);
+/* --compare: prints how far each output is from what the file says; GRAFT_E_DIFFERS when one is too far. */
+graft_status cli_compare(Cli *c, const graft_tensors *outputs);
 /* All --inputs files together. */
 graft_status cli_inputs(Cli *c, graft_tensors **out);
 /* Prints refusals of one pass, or of all (pass NULL), as notes. */

@@ -102,6 +102,20 @@ graft_status cli_config(Cli *c, graft_config **out)
 	return status;
 }
 
+bool cli_tolerance(Cli *c, OptionId id, double *out)
+{
+	const char *text = cli_value(c, id);
+	char *end;
+	*out = -1;
+	if (!text)
+		return true;
+	*out = strtod(text, &end);
+	if (*text && !*end && *out >= 0)
+		return true;
+	error_set(&c->err, GRAFT_E_USAGE, "--rtol and --atol want a number that is not negative, found '%s'", text);
+	return false;
+}
+
 graft_status cli_plan_options(Cli *c, const char **bind, graft_plan_options *out)
 {
 	int64_t seed, threads;

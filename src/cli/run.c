@@ -99,6 +99,8 @@ static graft_status plan_and_run(Cli *c, graft_graph *g, const graft_plan_option
 		status = profile_trace(c, plan, cli_value(c, OPT_trace));
 	if (!status)
 		status = save_or_print(c, plan);
+	if (!status && cli_has(c, OPT_compare))
+		status = cli_compare(c, graft_plan_outputs(plan));
 	if (!status)
 		cli_note("storage: %zu bytes at the highest point, %zu without reuse", graft_plan_peak(plan),
 		         graft_plan_total(plan));

@@ -1,7 +1,6 @@
 /* verify.c - graft verify: run two graphs on the same numbers and compare. */
 #include "cli.h"
 #include <stdlib.h>
-#include <string.h>
 
 static graft_status optimized_copy(Cli *c, graft_graph *a, graft_graph **b)
 {
@@ -24,27 +23,15 @@ static graft_status optimized_copy(Cli *c, graft_graph *a, graft_graph **b)
 	return status;
 }
 
-static bool tolerance(Cli *c, OptionId id, double *out)
-{
-	const char *text = cli_value(c, id);
-	char *end;
-	*out = -1;
-	if (!text)
-		return true;
-	*out = strtod(text, &end);
-	if (*text && !*end && *out >= 0)
-		return true;
-	error_set(&c->err, GRAFT_E_USAGE, "--rtol and --atol want a number that is not negative, found '%s'", text);
-	return false;
-}
-
 static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_tensors *inputs, const char **bind)
 {
 	graft_verify_options options = { .struct_size = sizeof options };
 	graft_verify_result result;
-	if (!tolerance(c, OPT_rtol, &options.rtol) || !tolerance(c, OPT_atol, &options.atol) ||
+	if (!cli_tolerance(c, OPT_rtol, &options.rtol) || !cli_tolerance(c, OPT_atol, &options.atol) ||
 	    cli_plan_options(c, bind, &options.run))
 		return c->err.status;
+	options.run.device = cli_value(c, OPT_device);
+	options.reference = cli_value(c, OPT_reference);
 	progress_start(c, "running and comparing", c->files[0]);
 	graft_status status = graft_verify(a, b, &options, inputs, &result, &c->err);
 	progress_end(c);

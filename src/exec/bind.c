@@ -306,6 +306,13 @@ static void bind_constant(graft_plan *p, const Node *n)
 	layout_constant(p, n->out[0], &t);
 }
 
+/* One reason for all ops that a pack does not have: the probe's own names the op and what there is instead. */
+static const char *trouble_reason(graft_plan *p, const Answer *a)
+{
+	return a->tier == GRAFT_TIER_ABI ? arena_printf(&p->arena.job->scratch, "'%s' has no kernel for that; use a "
+	                                                "pack that has one", a->pack) : a->reason;
+}
+
 static void bind_node(graft_plan *p, const Node *n)
 {
 	if (p->device && !n->n_in && n->n_out == 1 && n->op->effect == PURE) {
@@ -318,7 +325,7 @@ static void bind_node(graft_plan *p, const Node *n)
 		return;
 	Answer a = ask_or_own(p, n);
 	if (!a.available || !a.kernel) {
-		add_trouble(p->troubles, &p->arena.job->scratch, n->name, node_label(n), a.reason);
+		add_trouble(p->troubles, &p->arena.job->scratch, n->name, node_label(n), trouble_reason(p, &a));
 		return;
 	}
 	provide_blas(p, n, is_builtin(&a));

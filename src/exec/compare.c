@@ -6,8 +6,11 @@
  * with itself.
  */
 #include "compare.h"
+#include "../ir/arena.h"
 #include "../kernels/cpu/convert.h"
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* A few units in the last place. */
 static double share_of(int dtype)
@@ -26,7 +29,7 @@ static double share_of(int dtype)
 typedef struct Walk {
 	const graft_tensor *a, *b;
 	double rtol, atol, largest;
-	Difference d;
+	graft_difference d;
 	void (*piece)(struct Walk *w, const char *a, int64_t a_stride, const char *b, int64_t b_stride, int64_t n);
 } Walk;
 
@@ -77,7 +80,7 @@ static void find_largest(Walk *w, const char *a, int64_t sa, const char *b, int6
 
 static void apart(Walk *w, double distance, double x)
 {
-	w->d.abs = distance > w->d.abs ? distance : w->d.abs;
+	w->d.max_abs = distance > w->d.max_abs ? distance : w->d.max_abs;
 	w->d.same &= distance <= w->atol + w->rtol * fabs(x) && isfinite(distance);
 }
 
@@ -104,7 +107,7 @@ static void compare_integers(Walk *w, const char *a, int64_t sa, const char *b, 
 	}
 }
 
-Difference tensors_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol)
+graft_difference tensors_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol)
 {
 	Walk w = { .a = a, .b = b, .d = { .same = true }, .piece = find_largest };
 	double share = share_of(a->dtype);
@@ -113,7 +116,35 @@ Difference tensors_compare(const graft_tensor *a, const graft_tensor *b, double 
 	w.atol = atol >= 0 ? atol : share * w.largest;
 	w.piece = dtype_integer(a->dtype) ? compare_integers : compare_floats;
 	walk(&w);
-	if (w.d.abs > 0)
-		w.d.rel = w.largest > 0 ? w.d.abs / w.largest : INFINITY;
+	if (w.d.max_abs > 0)
+		w.d.max_rel = w.largest > 0 ? w.d.max_abs / w.largest : INFINITY;
 	return w.d;
+}
+
+static bool one_type(const graft_tensor *a, const graft_tensor *b)
+{
+	return a->dtype == b->dtype && a->rank == b->rank &&
+	       (!a->rank || !memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape));
+}
+
+/* "f32[2, 3]" */
+typedef struct TypeText { char text[16 + 22 * GRAFT_MAX_RANK]; } TypeText;
+
+static TypeText type_text(const graft_tensor *t)
+{
+	TypeText to;
+	int n = snprintf(to.text, sizeof to.text, "%s[", graft_dtype_name((graft_dtype)t->dtype));
+	for (int32_t i = 0; i < t->rank; i++)
+		n += snprintf(to.text + n, sizeof to.text - (size_t)n, "%s%lld", i ? ", " : "", (long long)t->shape[i]);
+	snprintf(to.text + n, sizeof to.text - (size_t)n, "]");
+	return to;
+}
+
+graft_status graft_tensor_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol,
+                                  graft_difference *out, graft_error *err)
+{
+	if (!one_type(a, b))
+		return error_set(err, GRAFT_E_DIFFERS, "the first is %s, the second %s", type_text(a).text, type_text(b).text);
+	*out = tensors_compare(a, b, rtol, atol);
+	return GRAFT_OK;
 }

@@ -249,6 +249,21 @@ static void copy_outputs(Job *job, graft_plan *p)
 			        u->out[i].device, u->out[i].size);
 }
 
+graft_tensor gpu_read(Job *job, const graft_plan *p, const Slot *s)
+{
+	graft_tensor t = s->tensor;
+	int64_t low = 0, high = 0, each = item_size(&t);
+	for (int32_t i = 0; i < t.rank; i++)
+		*(t.stride[i] < 0 ? &low : &high) += (t.shape[i] - 1) * t.stride[i] * each;
+	if (!tensor_size(&t))
+		return t;
+	char *host = arena_alloc(&job->scratch, (size_t)(high - low + each));
+	CALL(job, p->device, copy_out, host, (char *)t.data + low, (size_t)(high - low + each));
+	device_wait(job, p->device, NULL);
+	t.data = host - low;
+	return t;
+}
+
 /* ---- launching --------------------------------------------------------------------------------------------- */
 
 /* One step; 0, or a status with p->message filled. Throws nothing: a capture must be ended first. */

@@ -164,6 +164,8 @@ void gpu_outputs(graft_plan *p);              /* steps are finished: memory of t
 void gpu_need_blas(graft_plan *p);
 const graft_host *gpu_host(const graft_plan *p);
 graft_tensor gpu_output(const graft_plan *p, uint32_t i);     /* output i, where it is found after a run */
+/* a slot's elements after a run, in scratch; between p's making and the end of the job that made it */
+graft_tensor gpu_read(Job *job, const graft_plan *p, const Slot *s);
 void gpu_run(Job *job, graft_plan *p);
 
 /* run.c: the error of a kernel that said `status`, its words in p->message. */

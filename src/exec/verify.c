@@ -39,7 +39,7 @@ static double run_timed(Job *job, graft_plan *p)
 	return first < REPEATED_BELOW ? fmin(first, run_once(job, p)) : first;
 }
 
-static Difference difference(const Pair *v, const graft_tensor *a, const graft_tensor *b)
+static graft_difference difference(const Pair *v, const graft_tensor *a, const graft_tensor *b)
 {
 	return tensors_compare(a, b, v->rtol, v->atol);
 }
@@ -81,22 +81,22 @@ static void check_outputs(const Pair *v)
 			        b->outputs[i]->name);
 }
 
-static bool worse(Difference x, Difference y)
+static bool worse(graft_difference x, graft_difference y)
 {
-	return x.same != y.same ? !x.same : x.rel > y.rel;
+	return x.same != y.same ? !x.same : x.max_rel > y.max_rel;
 }
 
 static void compare_outputs(const Pair *v)
 {
 	const graft_tensor *a;
 	const char *name;
-	Difference worst = { .same = true, .rel = -1 };
+	graft_difference worst = { .same = true, .max_rel = -1 };
 	v->out->same = true;
 	for (size_t i = 0; (a = graft_tensors_at(v->pa->outputs, i, &name)); i++) {
-		Difference d = difference(v, a, graft_tensors_get(v->pb->outputs, name));
+		graft_difference d = difference(v, a, graft_tensors_get(v->pb->outputs, name));
 		v->out->same &= d.same;
-		v->out->max_abs = fmax(v->out->max_abs, d.abs);
-		v->out->max_rel = fmax(v->out->max_rel, d.rel);
+		v->out->max_abs = fmax(v->out->max_abs, d.max_abs);
+		v->out->max_rel = fmax(v->out->max_rel, d.max_rel);
 		if (!worse(d, worst))
 			continue;
 		worst = d;
@@ -116,6 +116,12 @@ static graft_plan *plan_again(Job *job, graft_graph *g, const PlanSpec *spec, co
 	return p;
 }
 
+static graft_tensor value_of(Job *job, const graft_plan *p, const Value *v)
+{
+	const Slot *s = plan_slot(p, v);
+	return p->device ? gpu_read(job, p, s) : s->tensor;
+}
+
 /* A value whose storage is written later is not what it was. */
 static bool value_differs(const Pair *v, const Alias *written_a, const Alias *written_b, const Value *x)
 {
@@ -123,7 +129,11 @@ static bool value_differs(const Pair *v, const Alias *written_a, const Alias *wr
 	if (!y || !y->def || type_eq(v->pa->g, &x->type, &y->type) != YES || alias_written(written_a, x) ||
 	    alias_written(written_b, y))
 		return false;
-	return !difference(v, &plan_slot(v->pa, x)->tensor, &plan_slot(v->pb, y)->tensor).same;
+	Mark mark = arena_mark(&v->job->scratch);
+	graft_tensor a = value_of(v->job, v->pa, x), b = value_of(v->job, v->pb, y);
+	bool differs = !difference(v, &a, &b).same;
+	arena_release(&v->job->scratch, mark);
+	return differs;
 }
 
 static void find_first(const Pair *v)
@@ -150,11 +160,21 @@ typedef struct VerifyArgs {
 static void look_closer(Job *job, void *arg)
 {
 	Pair v = *(Pair *)arg;
-	PlanSpec spec = v.pa->spec;
+	const graft_plan *pa = v.pa, *pb = v.pb;
 	v.job = job;
-	v.pa = plan_again(job, v.a, &spec, ((Pair *)arg)->pa);
-	v.pb = plan_again(job, v.b, &spec, ((Pair *)arg)->pa);
+	v.pa = plan_again(job, v.a, &pa->spec, pa);
+	v.pb = plan_again(job, v.b, &pb->spec, pa);
 	find_first(&v);
+}
+
+static graft_plan *plan_on(Job *job, graft_graph *g, const PlanSpec *spec, const char *device, const graft_plan *like)
+{
+	PlanSpec s = *spec;
+	s.options.device = device;
+	s.like = like;
+	if (device_kind(job, device) == DEVICE_AUTO)
+		fail(job, GRAFT_E_USAGE, "graphs are compared on a device that is named, not on 'auto'; say cpu or hip");
+	return plan_make(job, g, &s);
 }
 
 static void verify_body(Job *job, void *arg)
@@ -165,13 +185,9 @@ static void verify_body(Job *job, void *arg)
 		options_read(job, &o, sizeof o, args->options, args->options->struct_size);
 	o.run.struct_size = o.run.struct_size ? o.run.struct_size : sizeof o.run;
 	PlanSpec spec = plan_spec(job, &o.run, args->inputs);
-	if (device_kind(job, spec.options.device) == DEVICE_HIP)
-		fail(job, GRAFT_E_USAGE, "graphs are compared on the CPU, not on '%s'; leave the device out",
-		     spec.options.device);
 	Pair v = { .job = job, .a = args->a, .b = args->b, .rtol = o.rtol, .atol = o.atol, .out = &args->out };
-	v.pa = plan_make(job, v.a, &spec);
-	spec.like = v.pa;
-	v.pb = plan_make(job, v.b, &spec);
+	v.pa = plan_on(job, v.a, &spec, o.reference ? o.reference : o.run.device, NULL);
+	v.pb = plan_on(job, v.b, &spec, o.run.device, v.pa);
 	check_outputs(&v);
 	args->out.seconds_a = run_timed(job, v.pa);
 	args->out.seconds_b = run_timed(job, v.pb);

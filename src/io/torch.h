@@ -146,6 +146,7 @@ const TorchRow *torch_row_of(const char *op);         /* to write an op with; NU
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
 /* every row names ops and attributes that are there, in order; for a test */
 void torch_rows_check(Job *job);
+void torch_form_check(Job *job, const TorchRow *row);
 
 /* One name of a row's `operands` or `attrs`; false at the end. */
 typedef struct TorchWord { const char *s; size_t n; } TorchWord;

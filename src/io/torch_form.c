@@ -188,3 +188,47 @@ void lower_form(TorchCall *c)
 	if (f.wide != GRAFT_DTYPE_COUNT)
 		emit(c, "cast", &y, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = c->types[0].dtype }, NOTHING);
 }
+
+/* ---- the table ---- */
+
+static const Op *checked_op(Job *job, const TorchRow *row, const char *s, size_t n)
+{
+	const Op *op = op_find(s, n);
+	if (!op)
+		fail(job, GRAFT_E_RULE, "torch_ops.def: %s: no such op: '%.*s'", row->target, (int)n, s);
+	return op;
+}
+
+static void check_attributes(Job *job, const TorchRow *row, const Op *op, const char *s, size_t n)
+{
+	const char *list = arena_strndup(&job->scratch, s, n);
+	TorchWord w;
+	while (torch_word(&list, &w)) {
+		TorchAttr a = torch_attr_word(w);
+		if (!op || attr_index(op, a.attr.s, a.attr.n) < 0)
+			fail(job, GRAFT_E_RULE, "torch_ops.def: %s: no attribute '%.*s' there", row->target,
+			     (int)a.attr.n, a.attr.s);
+	}
+}
+
+void torch_form_check(Job *job, const TorchRow *row)
+{
+	enum { DEPTH = 16 };
+	const Op *open[DEPTH], *closed = NULL;
+	int depth = 0;
+	Form f = { .p = row->form };
+	for (; *f.p; f.p++) {
+		TorchWord w = name(&f);
+		if (*f.p == '(' && depth < DEPTH)
+			open[depth++] = checked_op(job, row, w.s, w.n);
+		else if (*f.p == ')' && depth)
+			closed = open[--depth];
+		else if (*f.p == '{')
+			check_attributes(job, row, closed, f.p + 1, strcspn(f.p + 1, "}"));
+		f.p += *f.p == '{' ? strcspn(f.p, "}") : 0;
+		if (!*f.p)
+			break;
+	}
+	if (depth)
+		fail(job, GRAFT_E_RULE, "torch_ops.def: %s: a bracket is not closed", row->target);
+}

@@ -578,6 +578,13 @@ void lower_one_hot(TorchCall *c)
 	result(c, made(emit2(c, "eq", x, classes, false)));
 }
 
+/* Sums of half precision are rounded once. */
+static graft_dtype summed(const Value *x)
+{
+	graft_dtype d = x->type.dtype;
+	return d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16 ? GRAFT_DTYPE_f32 : d;
+}
+
 /* x[i, ids[i, j], j] += src[i, j]: the other axes are counted along. */
 void lower_scatter_add(TorchCall *c)
 {
@@ -596,9 +603,22 @@ void lower_scatter_add(TorchCall *c)
 		if (!dim_is(src.value->type.dims[i], size))
 			src = made(narrowed(c, src, i, 0, dim_const(size)));
 	}
-	in[0] = x;
-	in[1] = src;
-	emit(c, "index_put", in, rank + 2, true, "accumulate", bool_attr(true), NOTHING);
+	in[0] = cast_to(c, x, summed(x.value));
+	in[1] = cast_to(c, src, summed(x.value));
+	result(c, made(emit(c, "index_put", in, rank + 2, false, "accumulate", bool_attr(true), NOTHING)));
+}
+
+void lower_index_add(TorchCall *c)
+{
+	Operand x = operand(c, "self"), src = operand(c, "source"), ids = operand(c, "index");
+	graft_dtype d = summed(x.value);
+	if (!is_one(c, "alpha"))
+		give_up(c, "with a factor for what is added");
+	Operand in[] = { cast_to(c, x, d), ids, cast_to(c, src, d) };
+	bool last = d == x.value->type.dtype;
+	Value *y = emit(c, "index_add", in, 3, last, "axis", axis_attr(int_named(c, "dim", 0)), NOTHING);
+	if (!last)
+		result(c, made(y));
 }
 
 static bool is_mask(const Value *v)

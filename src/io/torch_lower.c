@@ -1,6 +1,7 @@
 /* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions
  * they name. */
 #include "torch_lower.h"
+#include "../ir/shape.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -135,6 +136,8 @@ void torch_rows_check(Job *job)
 			     rows[i - 1].target);
 		if (rows[i].op)
 			check_row(job, &rows[i]);
+		if (rows[i].form)
+			torch_form_check(job, &rows[i]);
 	}
 }
 
@@ -524,6 +527,22 @@ void row_attrs(const TorchCall *c, const char *words, const Op *op, Attr *attrs)
 	}
 }
 
+/* A tensor without axes does not raise the dtype of one that has some, and is rounded to it first; PyTorch's mul and div
+ * take it as it is when it comes second. */
+static void round_scalars(TorchCall *c, const Op *op, Operand *in, uint32_t n)
+{
+	graft_dtype d = c->n_out ? c->types[0].dtype : GRAFT_DTYPE_COUNT;
+	bool half = d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16;
+	uint32_t rounded = op_code(op) == OP_mul || op_code(op) == OP_div ? 1 : 2;
+	bool is_binary = op->infer == infer_binary || op->infer == infer_binary_float;
+	for (uint32_t i = 0; half && is_binary && i < n && i < rounded; i++) {
+		Value *v = in[i].value;
+		if (v && v->kind != VALUE_LITERAL && !v->type.rank && c->types[0].rank &&
+		    dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) > graft_dtype_size(d))
+			in[i] = made(torch_cast(c, v, in[i].place, d));
+	}
+}
+
 static void lower_row(TorchCall *c, const TorchRow *row)
 {
 	NodeSpec spec = { .op = need_op(c, row->op) };
@@ -531,6 +550,7 @@ static void lower_row(TorchCall *c, const TorchRow *row)
 	Operand *in;
 	row_attrs(c, row->attrs, spec.op, attrs);
 	spec.n_in = row_operands(c, row, &in);
+	round_scalars(c, spec.op, in, spec.n_in);
 	spec.attr = attrs;
 	emit_as(c, spec, in, true);
 }

@@ -115,44 +115,44 @@ _Noreturn static void pass_failed(Pipeline *p, Job *job, const Pass *pass, const
 
 /* ---- deciding ---- */
 
-/* A fusion that does not run leaves one refusal for the whole graph. */
-static void refuse_all(Pipeline *p, const Pass *pass, const char *code, const char *reason)
+/* A fusion that is not wanted looks at nothing: one refusal for the whole graph. */
+static void refuse_all(Pipeline *p, const Pass *pass, const char *reason)
 {
 	if (p->report && pass->kernel)
-		report_refusal(p->report, pass->name, p->g->name, code, reason);
+		report_refusal(p->report, pass->name, p->g->name, "config", reason);
 }
 
-static bool kernel_there(Pipeline *p, Job *job, const Step *s)
+/* Why the pass's kernel cannot be called, NULL: it can. The pass runs without it too: it asks for every place, so it
+ * changes nothing, and says where it would have. */
+static const char *kernel_missing(const Pipeline *p, Job *job, const Step *s)
 {
 	if (!s->pass->kernel)
-		return true;
+		return NULL;
 	Answer a = target_kernel(p->target, s->pass->kernel, &job->scratch);
 	if (a.available)
-		return true;
+		return NULL;
 	if (s->d.requested == GRAFT_ON)
 		fail(job, GRAFT_E_UNAVAILABLE,
 		     "pass %s was switched on by %s, but its kernel cannot be called for %s: %s",
 		     s->pass->name, s->d.who,
 		     target_arch(p->target), a.reason);
-	if (p->report) {
-		graft_pass_result *r = &p->report->result[s->result];
-		r->effective = false;
-		r->outcome = GRAFT_PASS_UNAVAILABLE;
-		r->reason = arena_strdup(&p->report->arena, a.reason);
-	}
-	refuse_all(p, s->pass, "kernel", a.reason);
-	return false;
+	return a.reason;
 }
 
-static void record(Pipeline *p, const Step *s, int64_t before, double took)
+static void record(Pipeline *p, Job *job, const Step *s, const char *missing, int64_t before, double took)
 {
 	if (!p->report)
 		return;
+	p->report->arena.job = job;
 	graft_pass_result *r = &p->report->result[s->result];
 	r->nodes_before = before;
 	r->nodes_after = nodes_of(p->g);
 	r->seconds = took;
-	r->outcome = r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
+	r->outcome = missing ? GRAFT_PASS_UNAVAILABLE : r->applied ? GRAFT_PASS_APPLIED : GRAFT_PASS_NO_MATCH;
+	if (!missing)
+		return;
+	r->effective = false;
+	r->reason = arena_strdup(&p->report->arena, missing);
 }
 
 /* Nodes made by tentative rules have ids from first on; they are put back, or counted as taken, when the pipeline
@@ -178,11 +178,10 @@ static void run_pass(Pipeline *p, Job *job, const Pass *pass)
 		r->nodes_before = r->nodes_after = nodes_of(p->g);
 	}
 	if (!s.d.wanted) {
-		refuse_all(p, pass, "config", s.d.reason);
+		refuse_all(p, pass, s.d.reason);
 		return;
 	}
-	if (!kernel_there(p, job, &s))
-		return;
+	const char *missing = kernel_missing(p, job, &s);
 	graft_error err;
 	int64_t before = nodes_of(p->g);
 	uint32_t first = p->g->next_id;
@@ -190,9 +189,7 @@ static void run_pass(Pipeline *p, Job *job, const Pass *pass)
 	double start = seconds();
 	if (guarded(context_allocator(p->g->ctx), run_body, &s, &err))
 		pass_failed(p, job, pass, &err);
-	record(p, &s, before, seconds() - start);
-	if (p->report)
-		p->report->arena.job = job;
+	record(p, job, &s, missing, before, seconds() - start);
 	remember_tentative(p, job, &s, first);
 	call_hook(p, pass->name, 1, p->g);
 }

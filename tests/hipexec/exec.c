@@ -104,9 +104,9 @@ static void check_same(const graft_plan *a, const graft_plan *b, bool bits)
 	const char *name;
 	for (size_t i = 0; (x = graft_tensors_at(graft_plan_outputs(a), i, &name)); i++) {
 		y = graft_tensors_get(graft_plan_outputs(b), name);
-		Difference d = y ? tensors_compare(x, y, bits ? 0 : -1, bits ? 0 : -1) : (Difference){ .same = false };
+		graft_difference d = y ? tensors_compare(x, y, bits ? 0 : -1, bits ? 0 : -1) : (graft_difference){ .same = false };
 		if (!y || !d.same)
-			test_fail(__FILE__, __LINE__, "output %s differs by %g", name, d.abs);
+			test_fail(__FILE__, __LINE__, "output %s differs by %g", name, d.max_abs);
 	}
 }
 
@@ -421,12 +421,12 @@ TEST(what_cannot_run_is_named_all_at_once)
 {
 	fresh(64);
 	Stage s = odd_stage("graph g\ninput x: f32[4, 6]\na = neg(x)\nb = sqrt(a)\nc = sin(b)\nd = cos(c)\ne = cos(d)\n"
-	                    "f = square(d)\noutput e\noutput f\n");
+	                    "f = square(d)\ng = tanh(f)\noutput e\noutput g\n");
 	CHECK_INT(plan(&s, HIP), GRAFT_E_UNSUPPORTED);
 	CHECK_HAS(s.err.message, "sqrt (b): sqrt of '" ODD "' (odd 1) fails its self test (f32): element");
 	CHECK_HAS(s.err.message, "sin (c): sin of '" ODD "' (odd 1) is made for gfx942, not for sim64");
-	CHECK_HAS(s.err.message, "cos (d and 1 more): '" ODD "' (odd 1) has no kernel cos");
-	CHECK_HAS(s.err.message, "square (f)");
+	CHECK_HAS(s.err.message, "cos (d and 1 more), tanh (g): '" ODD "' has no kernel for that; use a pack");
+	CHECK_HAS(s.err.message, "square (f): square of '" ODD "' (odd 1) takes a last axis up to 4");
 	CHECK(!strstr(s.err.message, "neg ("));
 	done(&s);
 	nothing_left();
@@ -519,6 +519,26 @@ TEST(without_a_device_hip_is_refused_and_auto_runs_on_the_cpu)
 	check_same(cpu.plan, s.plan, true);
 	done(&s);
 	done(&cpu);
+	nothing_left();
+}
+
+TEST(the_threads_device_is_left_as_it_was)
+{
+	graft_verify_options options = { .struct_size = sizeof options, .rtol = -1, .atol = -1, .reference = "cpu" };
+	graft_verify_result result;
+	int device = 0;
+	fresh(32);
+	hipsim_devices(2);
+	CHECK_INT(hipSetDevice(1), 0);
+	Stage s = stage(small);
+	options.run = options_on(&s, HIP);
+	must_plan(&s, HIP);
+	must_run(&s);
+	must(&s, graft_verify(s.g, s.g, &options, NULL, &result, &s.err));
+	CHECK(result.same);
+	done(&s);
+	CHECK_INT(hipGetDevice(&device), 0);
+	CHECK_INT(device, 1);
 	nothing_left();
 }
 

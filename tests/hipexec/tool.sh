@@ -80,7 +80,18 @@ case_ "a plugin that is not there" 4 $graft run "$tmp/g.graft" --random 1 --bind
 has err "'nothere.so' does not load"
 case_ "no such device" 2 $graft run "$tmp/g.graft" --random 1 --bind T=3 --device tpu
 has err "there is no device 'tpu'"
-case_ "verify is the CPU's" 0 $graft verify "$tmp/g.graft" --random 1 --bind T=3
+case_ "verify, on the CPU when nothing is said" 0 $graft verify "$tmp/g.graft" --random 1 --bind T=3
+case_ "fused is the same as not fused" 0 $graft verify "$tmp/g.graft" --random 1 --bind T=3 --device $hip
+has out "same: largest difference 0 (relative 0)"
+case_ "the GPU is near the CPU" 0 $graft verify "$tmp/g.graft" -O0 --random 1 --bind T=3 --device $hip --reference cpu
+has out "same: largest difference"
+sed 's/eps=1e-0*6/eps=0.5/' "$tmp/g.graft" > "$tmp/other.graft"
+case_ "the first value that differs is found on the GPU" 1 $graft verify "$tmp/g.graft" "$tmp/other.graft" --random 1 --bind T=3 --device $hip
+has err "the first value that differs is q_n"
+case_ "and between GPU and CPU" 1 $graft verify "$tmp/g.graft" "$tmp/other.graft" --random 1 --bind T=3 --device $hip --reference cpu
+has err "the first value that differs is q_n"
+case_ "verify wants a device that is named" 2 $graft verify "$tmp/g.graft" --random 1 --bind T=3 --device auto
+has err "say cpu or hip"
 
 # A plugin whose runtime is not installed: the loader's words. One whose runtime is: HIP's.
 case_ "HIP has no device" 4 env HIPSIM_FAIL=hipGetDeviceCount:1 $graft probe --device $hip

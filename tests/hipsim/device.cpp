@@ -133,6 +133,8 @@ static bool count_call(Call &c)
 	});
 }
 
+static thread_local int current_device;
+
 static hipError_t attempt(Call &call, int flags, const Body &body)
 {
 	if (count_call(call)) {
@@ -146,6 +148,9 @@ static hipError_t attempt(Call &call, int flags, const Body &body)
 		return hipErrorInvalidDevice;
 	if ((flags & UNSAFE) && capture_forbids())
 		return report(hipErrorStreamCaptureUnsupported, "%s was called while a stream captures", call.name);
+	if (current_device && !(flags & (RELEASES | ANY_DEVICE)))
+		return report(hipErrorInvalidDevice, "%s was called while the thread's device is %d, not 0", call.name,
+		              current_device);
 	if (sim().sticky && !(flags & RELEASES))
 		return sim().sticky;
 	drift();
@@ -231,8 +236,13 @@ using namespace hipsim;
 HIP_CALL(hipInit, PLAIN, (unsigned flags), return flags ? hipErrorInvalidValue : hipSuccess;)
 HIP_CALL(hipDriverGetVersion, QUERY, (int *version), return give(version, 50200000);)
 HIP_CALL(hipRuntimeGetVersion, QUERY, (int *version), return give(version, 50200000);)
-HIP_CALL(hipSetDevice, PLAIN, (int device), return is_ordinal(device) ? hipSuccess : hipErrorInvalidDevice;)
-HIP_CALL(hipGetDevice, PLAIN, (int *device), return give(device, 0);)
+HIP_CALL(hipSetDevice, ANY_DEVICE, (int device),
+	if (!is_ordinal(device))
+		return hipErrorInvalidDevice;
+	current_device = device;
+	return hipSuccess;
+)
+HIP_CALL(hipGetDevice, ANY_DEVICE, (int *device), return give(device, current_device);)
 HIP_CALL(hipDeviceSynchronize, UNSAFE, (void), return finish_all();)
 
 HIP_CALL(hipGetDeviceCount, QUERY, (int *count),
@@ -240,11 +250,11 @@ HIP_CALL(hipGetDeviceCount, QUERY, (int *count),
 	return err ? err : sim().devices ? hipSuccess : hipErrorNoDevice;
 )
 
-HIP_CALL(hipGetDeviceProperties, PLAIN, (hipDeviceProp_t *prop, int device),
+HIP_CALL(hipGetDeviceProperties, ANY_DEVICE, (hipDeviceProp_t *prop, int device),
 	return is_ordinal(device) ? give(prop, properties()) : hipErrorInvalidDevice;
 )
 
-HIP_CALL(hipDeviceGetAttribute, PLAIN, (int *value, hipDeviceAttribute_t which, int device),
+HIP_CALL(hipDeviceGetAttribute, ANY_DEVICE, (int *value, hipDeviceAttribute_t which, int device),
 	return is_ordinal(device) ? give(value, attribute(which)) : hipErrorInvalidDevice;
 )
 
@@ -301,7 +311,7 @@ void hipsim_schedule(unsigned seed)
 void hipsim_devices(int count)
 {
 	Lock hold;
-	sim().devices = count > 0;
+	sim().devices = count;
 }
 
 void hipsim_memory(size_t bytes)
@@ -375,6 +385,7 @@ void hipsim_reset(void)
 	drop_blocks();
 	Sim &s = sim();
 	s.devices = 1;
+	current_device = 0;
 	s.memory_limit = size_t{4} << 30;
 	s.clock_ns = 0;
 	s.launches = 0;

@@ -68,7 +68,8 @@ HIPSIM_API void hipsim_warp(unsigned size);
  * switch threads and any HIP call may run queued work. */
 HIPSIM_API void hipsim_schedule(unsigned seed);
 
-/* How many devices there are, 0 or 1. */
+/* How many devices there are. Those behind the first are there to be current, so that what should have gone to the first
+ * and is called while they are is refused. */
 HIPSIM_API void hipsim_devices(int count);
 
 /* Bytes of device memory; the built-in value is 4 GiB. */

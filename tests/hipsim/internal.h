@@ -62,6 +62,7 @@ enum {
 	UNSAFE = 1,   /* refused while a stream captures */
 	RELEASES = 2, /* does its work even where it is made to fail */
 	QUERY = 4,    /* answers whatever state the device is in, and leaves the last error alone */
+	ANY_DEVICE = 8, /* is not for the thread's current device alone */
 };
 
 using Body = std::function<hipError_t()>;

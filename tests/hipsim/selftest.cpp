@@ -627,6 +627,23 @@ TEST(no_device)
 	HIP(hipMalloc(&p, 8), hipErrorInvalidDevice);
 }
 
+TEST(another_device_is_current)
+{
+	int now = 7;
+	void *p;
+	hipsim_devices(2);
+	HIP(hipSetDevice(2), hipErrorInvalidDevice);
+	OK(hipSetDevice(1));
+	OK(hipGetDevice(&now));
+	IS(now, 1);
+	HIP(hipMalloc(&p, 8), hipErrorInvalidDevice);
+	OK(hipSetDevice(0));
+	OK(hipMalloc(&p, 8));
+	OK(hipSetDevice(1));
+	OK(hipFree(p));
+	OK(hipSetDevice(0));
+}
+
 /* ---- streams ---- */
 
 struct Streams {

@@ -65,13 +65,18 @@ static int count_devices(int ordinal, graft_fault *fault)
 
 static int begin(graft_session *s, graft_fault *fault)
 {
+	if (s->depth++)
+		return 0;
 	int status = HIP(fault, hipGetDevice, &s->before);
-	return status || s->before == s->ordinal ? status : HIP(fault, hipSetDevice, s->ordinal);
+	if (!status && s->before != s->ordinal)
+		status = HIP(fault, hipSetDevice, s->ordinal);
+	s->depth -= status != 0;
+	return status;
 }
 
 static void end(graft_session *s)
 {
-	if (s->before != s->ordinal)
+	if (--s->depth == 0 && s->before != s->ordinal)
 		RELEASE(hipSetDevice, s->before);
 }
 

@@ -10,7 +10,7 @@ typedef void (*Function)(void);
 enum { BLAS_CREATE, BLAS_DESTROY, BLAS_SET_STREAM, BLAS_GEMM, BLAS_FUNCTIONS };
 
 struct graft_session {
-	int ordinal, before;                  /* before: the thread's device at `begin` */
+	int ordinal, before, depth;           /* before: the thread's device at the first of `depth` begins */
 	hipStream_t stream;
 	graft_device_info info;
 	const BlasLib *blas;                  /* NULL: none, or not looked for yet */
