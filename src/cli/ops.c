@@ -57,7 +57,7 @@ static void print_signatures(Job *job, void *arg)
 	}
 }
 
-typedef struct Count { const char *name; bool known; size_t n; } Count;
+typedef struct Count { const char *name, *why; bool known; size_t n; } Count;
 
 static int by_count(const void *a, const void *b)
 {
@@ -76,7 +76,7 @@ static size_t count_ops(Count *counts, const Graph *g, bool only_unknown)
 	size_t n = 0, folded = 0;
 	for (const Node *node = g->first; node; node = node->next)
 		if (!only_unknown || op_code(node->op) == OP_unknown)
-			counts[n++] = (Count){ node->name, op_code(node->op) != OP_unknown, 1 };
+			counts[n++] = (Count){ node->name, node->why, op_code(node->op) != OP_unknown, 1 };
 	qsort(counts, n, sizeof *counts, by_name);
 	for (size_t i = 0; i < n; i++) {
 		if (folded && !strcmp(counts[folded - 1].name, counts[i].name))
@@ -86,6 +86,14 @@ static size_t count_ops(Count *counts, const Graph *g, bool only_unknown)
 	}
 	qsort(counts, folded, sizeof *counts, by_count);
 	return folded;
+}
+
+static void print_count(const Count *c)
+{
+	printf("%8zu  %s", c->n, c->name);
+	if (!c->known)
+		printf("  (not an op graft can run%s%s)", c->why ? ": " : "", c->why ? c->why : "");
+	printf("\n");
 }
 
 static graft_status print_used(Cli *c)
@@ -100,8 +108,7 @@ static graft_status print_used(Cli *c)
 	}
 	size_t n = count_ops(counts, &g->g, cli_has(c, OPT_unsupported));
 	for (size_t i = 0; i < n; i++)
-		printf("%8zu  %s%s\n", counts[i].n, counts[i].name,
-		       counts[i].known ? "" : "  (not an op graft can run)");
+		print_count(&counts[i]);
 	free(counts);
 	graft_graph_free(g);
 	return GRAFT_OK;

@@ -13,6 +13,18 @@
 
 #include "zip.h"
 
+enum { TORCH_SECTIONS = 3 };                  /* sym_int_values, sym_bool_values, sym_float_values */
+
+/* A name in a node's text that no value's place says: of a size, or of a tensor that a carried node reads. */
+typedef struct TorchName {
+	const char *place;
+	const char *as;                       /* its name outside of all sub-graphs; NULL: it has none, only a number */
+	const struct TorchNode *maker;        /* of a size that is read: who makes it; NULL: an input */
+	const char *meta;                     /* of a size made in a sub-graph: its entry there; NULL: the graph has one */
+	uint8_t section;
+	bool made, tensor;
+} TorchName;
+
 /* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried
  * along. */
 typedef struct TorchNode {
@@ -24,18 +36,19 @@ typedef struct TorchNode {
 	size_t name_size;
 	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
 	bool carried;                         /* it has no nodes here, and is written where it stood */
-	uint32_t n_made, n_read;              /* names it makes: tensors, then sizes; and reads */
-	const char *const *made, *const *read;        /* where each stands */
+	bool bound;                           /* means something else outside of the sub-graph that sets autocast */
+	uint32_t n_made, n_names;
+	const char *const *made;              /* where the names of the tensors it makes stand */
+	const TorchName *names;
 } TorchNode;
 
-/* A sub-graph that was inlined: its nodes, and for each of its inputs the name it has inside and where the outer name
- * stands. */
+/* A sub-graph that was inlined: its nodes, and for each of its tensors' inputs the name it has inside and where the
+ * outer name stands. */
 typedef struct TorchInlined {
 	TorchNode *node;
 	size_t n_nodes;
 	const char **inner, **place;
 	uint32_t n_inputs;
-	bool has_carried;
 	Json tensor_values;
 } TorchInlined;
 
@@ -43,9 +56,11 @@ typedef struct Torch {
 	Document document;                    /* first */
 	const char *file;                     /* for messages */
 	JsonText text;                        /* the model's JSON; its arena is set while a job looks at it */
-	Json root, graph, nodes, tensor_values, outputs, output_specs;
+	Json root, graph, nodes, tensor_values, outputs, output_specs, sizes[TORCH_SECTIONS];
 	TorchNode *node;
 	size_t n_nodes;
+	const TorchName *size_output;         /* sizes among the outputs */
+	uint32_t n_size_outputs;
 	uint32_t n_ids;
 	bool has_kind, has_name, has_hop;     /* which keys the nodes of this file have */
 	Zip *zip;                             /* NULL: a bare model.json */
@@ -81,6 +96,7 @@ bool torch_is_identifier(const char *s, size_t n);      /* as Python's, in ASCII
 /* torch_expr.c: a size that is an expression, as sympy.srepr writes it. What is well formed but not known becomes a
  * symbol of its own. */
 Dim torch_expr(Graph *g, Json text);
+const char *torch_expr_text(Arena *a, const Torch *t, Dim d);         /* NULL: a symbol in it is none of the file's */
 
 /* torch_weights.c: data of the archive's weights and constants for the params of g. */
 void torch_weights(Graph *g, Torch *t);
@@ -97,6 +113,9 @@ typedef struct TorchArg {
 	bool used;
 } TorchArg;
 
+/* Devices whose autocast is known (torch_autocast.def). */
+typedef enum TorchDevice { TORCH_CPU, TORCH_CUDA, TORCH_DEVICES } TorchDevice;
+
 /* One node on its way into the graph. What cannot be said with our ops fails, and the node stays an op that graft does
  * not know. */
 typedef struct TorchCall {
@@ -109,23 +128,30 @@ typedef struct TorchCall {
 	Type *types;
 	bool (*size_named)(const struct TorchCall *c, Json name, Dim *d);    /* false: it is not a size we know */
 	const void *scope;
+	const struct TorchRow *row;           /* that of a form, while it is lowered */
 	bool loose;                           /* the results need not have `types` */
+	graft_dtype autocast;                 /* what autocast casts to here; GRAFT_DTYPE_COUNT: it is off */
+	TorchDevice device;
+	const char *why;                      /* torch_keep: why our ops cannot say it; NULL: there is none */
 } TorchCall;
 
 /* torch_ops.def: how the arguments of a target become operands and attributes. */
 typedef struct TorchRow {
 	const char *target, *op, *operands, *attrs;
 	void (*lower)(TorchCall *c);          /* does it instead of the rest; NULL: none */
+	const char *form;                     /* what lower_form does; NULL: none */
 	bool canonical;                       /* what the op is written as */
 } TorchRow;
 const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
 /* every row names ops and attributes that are there, in order; for a test */
 void torch_rows_check(Job *job);
+void torch_form_check(Job *job, const TorchRow *row);
 
 /* One name of a row's `operands` or `attrs`; false at the end. */
 typedef struct TorchWord { const char *s; size_t n; } TorchWord;
 bool torch_word(const char **list, TorchWord *w);
+int64_t torch_word_index(const char *words, TorchWord w);     /* in "late|early"; -1: none of them */
 
 /* What such a name says. */
 typedef struct TorchOperand { TorchWord arg; bool list, optional; } TorchOperand;
@@ -138,6 +164,13 @@ double torch_f64(Json v);                     /* a float, or a string like "-Inf
 
 /* torch_lower.c: makes the nodes; false: there is no row for the target. */
 bool torch_lower(TorchCall *c);
+Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to);     /* a node on the way */
+
+/* torch_autocast.c: puts casts in front of the operands; true: it did. */
+bool torch_autocast(TorchCall *c);
+bool torch_autocast_knows(Arena *a, const char *target);      /* is it known what autocast does to it? */
+void torch_autocast_check(Job *job);          /* the table; for a test */
+
 /* As it is: an op that graft does not know. */
 void torch_keep(TorchCall *c);
 

@@ -1,4 +1,5 @@
-/* torch_expr.c - sizes that are expressions: Add(Mul(Integer(2), Symbol('s77', integer=True)), Integer(1)).
+/* torch_expr.c - sizes that are expressions: Add(Mul(Integer(2), Symbol('s77', integer=True)), Integer(1)); read, and
+ * written.
  *
  * PyTorch evaluates this text as Python. Here it is a closed grammar:
  *
@@ -230,4 +231,77 @@ Dim torch_expr(Graph *g, Json text)
 	if (e.p != e.end)
 		wrong(&e, "the end of the expression");
 	return e.unknown ? dim_opaque(g, s, n) : d;
+}
+
+/* ---- writing ---- */
+
+/* Reads what dim_print makes of a size. */
+typedef struct Rewrite { Arena *a; const Torch *t; const char *p; bool unknown; } Rewrite;
+
+static const char *rewrite_sum(Rewrite *r);
+
+/* As the file writes it: symbols that are assumed something else are others to PyTorch. */
+static const char *rewrite_symbol(Rewrite *r, Word name)
+{
+	const char *start = arena_printf(r->a, "Symbol('%.*s'", (int)name.n, name.s), *data = r->t->text.data;
+	const char *found = memmem(data, (size_t)(r->t->text.end - data), start, strlen(start));
+	const char *end = found ? memchr(found, ')', (size_t)(r->t->text.end - found)) : NULL;
+	if (end && (memchr(found, '"', (size_t)(end - found)) || memchr(found, '\\', (size_t)(end - found))))
+		end = NULL;
+	r->unknown |= !end;
+	return end ? arena_strndup(r->a, found, (size_t)(end + 1 - found)) : "";
+}
+
+static const char *rewrite_call(Rewrite *r, Word op)
+{
+	static const char *const names[][2] = { { "floordiv", "FloorDiv" }, { "mod", "PythonMod" }, { "max", "Max" },
+	                                        { "min", "Min" } };
+	const char *name = "", *a = (r->p++, rewrite_sum(r)), *b = (r->p += 2, rewrite_sum(r));
+	r->p++;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		name = is(op, names[i][0]) ? names[i][1] : name;
+	return arena_printf(r->a, "%s(%s, %s)", name, a, b);
+}
+
+static const char *rewrite_factor(Rewrite *r)
+{
+	Word w = { r->p, 0 };
+	while (is_letter(r->p[w.n]) || is_digit(r->p[w.n]))
+		w.n++;
+	r->p += w.n;
+	if (is_digit(*w.s))
+		return arena_printf(r->a, "Integer(%.*s)", (int)w.n, w.s);
+	return *r->p == '(' ? rewrite_call(r, w) : rewrite_symbol(r, w);
+}
+
+static const char *rewrite_product(Rewrite *r, bool negative)
+{
+	const char *all = rewrite_factor(r);
+	if (negative)
+		all = arena_printf(r->a, "Mul(Integer(-1), %s)", all);
+	while (*r->p == '*') {
+		r->p++;
+		all = arena_printf(r->a, "Mul(%s, %s)", all, rewrite_factor(r));
+	}
+	return all;
+}
+
+static const char *rewrite_sum(Rewrite *r)
+{
+	bool negative = *r->p == '-';
+	r->p += negative;
+	const char *all = rewrite_product(r, negative);
+	while (*r->p == ' ') {
+		negative = r->p[1] == '-';
+		r->p += 3;
+		all = arena_printf(r->a, "Add(%s, %s)", all, rewrite_product(r, negative));
+	}
+	return all;
+}
+
+const char *torch_expr_text(Arena *a, const Torch *t, Dim d)
+{
+	Rewrite r = { .a = a, .t = t, .p = dim_string(a, d) };
+	const char *all = rewrite_sum(&r);
+	return r.unknown ? NULL : all;
 }

@@ -1,32 +1,24 @@
 /* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions
  * they name. */
-#include "torch.h"
+#include "torch_lower.h"
+#include "../ir/shape.h"
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROW(target, op, operands, attrs)
-#define WRITTEN(target, op, operands, attrs)
-#define BY(target, function) static void function(TorchCall *c);
-#define WRITTEN_BY(target, op, operands, attrs, function) static void function(TorchCall *c);
-#include "torch_ops.def"
-#undef ROW
-#undef WRITTEN
-#undef BY
-#undef WRITTEN_BY
-
 static const TorchRow rows[] = {
-#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, false },
-#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, true },
-#define BY(target, function) { target, NULL, "", "", function, false },
-#define WRITTEN_BY(target, op, operands, attrs, function) { target, #op, operands, attrs, function, true },
+#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, false },
+#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, true },
+#define BY(target, function) { target, NULL, "", "", function, NULL, false },
+#define WRITTEN_BY(target, op, operands, attrs, function) { target, #op, operands, attrs, function, NULL, true },
+#define FORM(target, attrs, text) { target, NULL, "", attrs, lower_form, text, false },
 #include "torch_ops.def"
 #undef ROW
 #undef WRITTEN
 #undef BY
 #undef WRITTEN_BY
+#undef FORM
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -70,6 +62,18 @@ bool torch_word(const char **list, TorchWord *w)
 static bool word_is(TorchWord w, const char *s, size_t n)
 {
 	return w.n == n && !memcmp(w.s, s, n);
+}
+
+int64_t torch_word_index(const char *words, TorchWord w)
+{
+	for (int64_t i = 0;; i++) {
+		size_t n = strcspn(words, "|");
+		if (word_is(w, words, n))
+			return i;
+		if (!words[n])
+			return -1;
+		words += n + 1;
+	}
 }
 
 TorchAttr torch_attr_word(TorchWord w)
@@ -132,12 +136,12 @@ void torch_rows_check(Job *job)
 			     rows[i - 1].target);
 		if (rows[i].op)
 			check_row(job, &rows[i]);
+		if (rows[i].form)
+			torch_form_check(job, &rows[i]);
 	}
 }
 
 /* ---- arguments ---- */
-
-#define give_up(c, ...) fail(graph_job((c)->g), GRAFT_E_GRAPH, __VA_ARGS__)
 
 static TorchArg *find_arg(const TorchCall *c, const char *name, size_t n)
 {
@@ -154,12 +158,12 @@ static const TorchArg *arg_word(const TorchCall *c, TorchWord w)
 	return a && a->tag != TAG_none ? a : NULL;
 }
 
-static const TorchArg *arg_named(const TorchCall *c, const char *name)
+const TorchArg *arg_named(const TorchCall *c, const char *name)
 {
 	return arg_word(c, (TorchWord){ name, strlen(name) });
 }
 
-static Dim read_dim(const TorchCall *c, Json v)
+Dim read_dim(const TorchCall *c, Json v)
 {
 	Dim d;
 	if (json_kind(v) == JSON_INT)
@@ -179,7 +183,7 @@ static Dim arg_dim(const TorchCall *c, const TorchArg *a)
 	return read_dim(c, a->value);
 }
 
-static int64_t arg_int(const TorchCall *c, const TorchArg *a)
+int64_t arg_int(const TorchCall *c, const TorchArg *a)
 {
 	if (a->tag == TAG_bool)
 		return json_bool(a->value);
@@ -209,7 +213,7 @@ static double arg_f64(const TorchCall *c, const TorchArg *a)
 	return a->tag == TAG_float ? torch_f64(a->value) : (double)arg_int(c, a);
 }
 
-static Attr arg_scalar(const TorchCall *c, const TorchArg *a)
+Attr arg_scalar(const TorchCall *c, const TorchArg *a)
 {
 	if (a->tag == TAG_bool)
 		return (Attr){ .kind = ATTR_BOOL, .i = json_bool(a->value) };
@@ -218,19 +222,19 @@ static Attr arg_scalar(const TorchCall *c, const TorchArg *a)
 	return (Attr){ .kind = ATTR_INT, .i = arg_int(c, a) };
 }
 
-static int64_t int_named(const TorchCall *c, const char *name, int64_t otherwise)
+int64_t int_named(const TorchCall *c, const char *name, int64_t otherwise)
 {
 	const TorchArg *a = arg_named(c, name);
 	return a ? arg_int(c, a) : otherwise;
 }
 
-static double f64_named(const TorchCall *c, const char *name, double otherwise)
+double f64_named(const TorchCall *c, const char *name, double otherwise)
 {
 	const TorchArg *a = arg_named(c, name);
 	return a ? arg_f64(c, a) : otherwise;
 }
 
-static uint32_t count(Json array)
+uint32_t list_length(Json array)
 {
 	uint32_t n = 0;
 	for (JsonList l = json_list(array, JSON_ARRAY); json_more(&l);)
@@ -249,7 +253,7 @@ static Attr attr_axes_of(const TorchCall *c, const TorchArg *a)
 	}
 	if (a->tag != TAG_ints)
 		give_up(c, "wanted a list of axes");
-	uint32_t n = count(a->value), i = 0;
+	uint32_t n = list_length(a->value), i = 0;
 	int64_t *axes = NEW_ARRAY(c->scratch, n, int64_t);
 	for (JsonList l = json_list(a->value, JSON_ARRAY); json_more(&l);)
 		axes[i++] = json_int(l.here, INT64_MIN, INT64_MAX);
@@ -260,7 +264,7 @@ static Attr attr_dims_of(const TorchCall *c, const TorchArg *a)
 {
 	if (a->tag != TAG_ints && a->tag != TAG_sym_ints)
 		give_up(c, "wanted a list of sizes");
-	uint32_t n = count(a->value), i = 0;
+	uint32_t n = list_length(a->value), i = 0;
 	Dim *dims = NEW_ARRAY(c->scratch, n, Dim);
 	for (JsonList l = json_list(a->value, JSON_ARRAY); json_more(&l);)
 		dims[i++] = read_dim(c, l.here);
@@ -269,17 +273,13 @@ static Attr attr_dims_of(const TorchCall *c, const TorchArg *a)
 
 static Attr attr_word_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
 {
-	size_t n;
-	const char *s = a->tag == TAG_string ? json_text(c->scratch, a->value, &n) : "", *w = spec->words;
-	for (int64_t i = 0; a->tag == TAG_string; i++) {
-		size_t len = strcspn(w, "|");
-		if (len == n && !memcmp(w, s, n))
-			return (Attr){ .kind = ATTR_NAME, .i = i };
-		if (!w[len])
-			break;
-		w += len + 1;
-	}
-	give_up(c, "wanted one of %s", spec->words);
+	TorchWord w = { "", 0 };
+	if (a->tag == TAG_string)
+		w.s = json_text(c->scratch, a->value, &w.n);
+	int64_t i = torch_word_index(spec->words, w);
+	if (i < 0)
+		give_up(c, "wanted one of %s", spec->words);
+	return (Attr){ .kind = ATTR_NAME, .i = i };
 }
 
 static Attr one_value(const TorchCall *c, Attr scalar)
@@ -309,13 +309,14 @@ static Attr attr_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
 	give_up(c, "an argument that cannot be an attribute");
 }
 
-/* A number written in a row. */
+/* A number or a word written in a row. */
 static Attr attr_fixed(const TorchCall *c, const AttrSpec *spec, TorchWord w)
 {
 	int64_t i = strtoll(arena_strndup(c->scratch, w.s, w.n), NULL, 10);
 	switch (spec->kind) {
 	case ATTR_DIM: return (Attr){ .kind = ATTR_DIM, .dim = dim_const(i) };
 	case ATTR_FLOAT: return (Attr){ .kind = ATTR_FLOAT, .f = (double)i };
+	case ATTR_NAME: return (Attr){ .kind = ATTR_NAME, .i = torch_word_index(spec->words, w) };
 	case ATTR_LIST:
 		return one_value(c, (Attr){ .kind = c->types[0].dtype == GRAFT_DTYPE_bool ? ATTR_BOOL : ATTR_INT,
 		                            .i = i });
@@ -333,8 +334,6 @@ static Attr attr_declared(const TorchCall *c, const AttrSpec *spec)
 
 /* ---- making nodes ---- */
 
-typedef struct Operand { Value *value; const char *place; } Operand;
-
 static void count_node(TorchNode *n)
 {
 	n->source.n_nodes++;
@@ -347,8 +346,7 @@ static const char *helper_name(const TorchCall *c)
 	return name_fresh(c->g, arena_printf(&c->g->arena, "%s_tmp", c->n_out ? c->out_name[0] : "assert"));
 }
 
-/* The node that gives the results their names (`last`), or one on the way there, with one result. */
-static Value *emit_as(TorchCall *c, NodeSpec spec, const Operand *in, bool last)
+Value *emit_as(TorchCall *c, NodeSpec spec, const Operand *in, bool last)
 {
 	Value **values = NEW_ARRAY(c->scratch, spec.n_in, Value *);
 	const char *helper = last ? NULL : helper_name(c);
@@ -370,7 +368,7 @@ static Value *emit_as(TorchCall *c, NodeSpec spec, const Operand *in, bool last)
 	return n->n_out ? n->out[0] : NULL;
 }
 
-static const Op *need_op(const TorchCall *c, const char *name)
+const Op *need_op(const TorchCall *c, const char *name)
 {
 	const Op *op = op_find(name, strlen(name));
 	if (!op)
@@ -378,8 +376,7 @@ static const Op *need_op(const TorchCall *c, const char *name)
 	return op;
 }
 
-/* Attributes that are not the default, "axis", value, ...: at most two. */
-static Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_in, bool last,
+Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_in, bool last,
                    const char *name_a, Attr a, const char *name_b, Attr b)
 {
 	NodeSpec spec = { .op = need_op(c, op), .n_in = n_in };
@@ -392,24 +389,22 @@ static Value *emit(TorchCall *c, const char *op, const Operand *in, uint32_t n_i
 	return emit_as(c, spec, in, last);
 }
 
-#define NOTHING NULL, (Attr){ 0 }
-
-static Value *emit2(TorchCall *c, const char *op, Operand a, Operand b, bool last)
+Value *emit2(TorchCall *c, const char *op, Operand a, Operand b, bool last)
 {
 	return emit(c, op, (Operand[]){ a, b }, 2, last, NOTHING, NOTHING);
 }
 
-static Operand made(Value *v)
+Operand made(Value *v)
 {
 	return (Operand){ v, NULL };
 }
 
-static Operand literal(TorchCall *c, Attr a)
+Operand literal(TorchCall *c, Attr a)
 {
 	return (Operand){ value_literal(c->g, a), NULL };
 }
 
-static Operand operand_of(TorchCall *c, const TorchArg *a)
+Operand operand_of(TorchCall *c, const TorchArg *a)
 {
 	if (!a)
 		return (Operand){ NULL, NULL };
@@ -418,7 +413,7 @@ static Operand operand_of(TorchCall *c, const TorchArg *a)
 	return literal(c, arg_scalar(c, a));
 }
 
-static Operand operand(TorchCall *c, const char *name)
+Operand operand(TorchCall *c, const char *name)
 {
 	Operand o = operand_of(c, arg_named(c, name));
 	if (!o.value)
@@ -426,7 +421,7 @@ static Operand operand(TorchCall *c, const char *name)
 	return o;
 }
 
-static bool is_one(const TorchCall *c, const char *name)
+bool is_one(const TorchCall *c, const char *name)
 {
 	return f64_named(c, name, 1) == 1;
 }
@@ -459,7 +454,8 @@ static bool holds(const TorchCall *c, TorchAttr condition)
 	       arg_f64(c, a) == strtod(arena_strndup(c->scratch, condition.fallback.s, condition.fallback.n), NULL);
 }
 
-static bool row_fits(const TorchCall *c, const TorchRow *row)
+/* Do its conditions hold? Marks the arguments that the row names. */
+static bool row_holds(const TorchCall *c, const TorchRow *row)
 {
 	TorchWord w;
 	for (uint32_t i = 0; i < c->n_args; i++)
@@ -478,7 +474,14 @@ static bool row_fits(const TorchCall *c, const TorchRow *row)
 		if (t.kind == TORCH_CONDITION && !holds(c, t))
 			return false;
 	}
-	for (uint32_t i = 0; i < c->n_args; i++)
+	return true;
+}
+
+static bool row_fits(const TorchCall *c, const TorchRow *row)
+{
+	if (!row_holds(c, row))
+		return false;
+	for (uint32_t i = 0; i < c->n_args && !row->lower; i++)
 		if (!c->arg[i].used)
 			return false;
 	return true;
@@ -504,10 +507,10 @@ static uint32_t row_operands(TorchCall *c, const TorchRow *row, Operand **out)
 	return n;
 }
 
-static void row_attrs(const TorchCall *c, const TorchRow *row, const Op *op, Attr *attrs)
+void row_attrs(const TorchCall *c, const char *words, const Op *op, Attr *attrs)
 {
 	TorchWord w;
-	for (const char *list = row->attrs; torch_word(&list, &w);) {
+	for (const char *list = words; torch_word(&list, &w);) {
 		TorchAttr t = torch_attr_word(w);
 		if (t.kind != TORCH_GIVEN && t.kind != TORCH_DECLARED)
 			continue;
@@ -524,28 +527,48 @@ static void row_attrs(const TorchCall *c, const TorchRow *row, const Op *op, Att
 	}
 }
 
+/* A tensor without axes does not raise the dtype of one that has some, and is rounded to it first; PyTorch's mul and div
+ * take it as it is when it comes second. */
+static void round_scalars(TorchCall *c, const Op *op, Operand *in, uint32_t n)
+{
+	graft_dtype d = c->n_out ? c->types[0].dtype : GRAFT_DTYPE_COUNT;
+	bool half = d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16;
+	uint32_t rounded = op_code(op) == OP_mul || op_code(op) == OP_div ? 1 : 2;
+	bool is_binary = op->infer == infer_binary || op->infer == infer_binary_float;
+	for (uint32_t i = 0; half && is_binary && i < n && i < rounded; i++) {
+		Value *v = in[i].value;
+		if (v && v->kind != VALUE_LITERAL && !v->type.rank && c->types[0].rank &&
+		    dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) > graft_dtype_size(d))
+			in[i] = made(torch_cast(c, v, in[i].place, d));
+	}
+}
+
 static void lower_row(TorchCall *c, const TorchRow *row)
 {
 	NodeSpec spec = { .op = need_op(c, row->op) };
 	Attr attrs[MAX_ATTRS] = { { 0 } };
 	Operand *in;
-	row_attrs(c, row, spec.op, attrs);
+	row_attrs(c, row->attrs, spec.op, attrs);
 	spec.n_in = row_operands(c, row, &in);
+	round_scalars(c, spec.op, in, spec.n_in);
 	spec.attr = attrs;
 	emit_as(c, spec, in, true);
 }
 
 static bool lower_target(TorchCall *c, const char *target)
 {
+	const TorchRow *first = torch_row(target);
+	if (first && !c->n_out && (!first->op || need_op(c, first->op)->out_min))
+		give_up(c, "it has no result");
 	for (const TorchRow *row = torch_row(target); row; row = next_row(row)) {
-		if (row->lower) {
+		if (!row_fits(c, row))
+			continue;
+		c->row = row;
+		if (row->lower)
 			row->lower(c);
-			return true;
-		}
-		if (row_fits(c, row)) {
+		else
 			lower_row(c, row);
-			return true;
-		}
+		return true;
 	}
 	return false;
 }
@@ -569,193 +592,15 @@ static bool lower_in_place(TorchCall *c)
 
 bool torch_lower(TorchCall *c)
 {
-	return lower_target(c, c->node->target) || lower_in_place(c);
+	TorchCall cast = *c;
+	c->node->bound = torch_autocast(&cast);
+	return lower_target(&cast, c->node->target) || lower_in_place(&cast);
 }
 
-/* ---- functions of rows ---- */
-
-static void lower_to(TorchCall *c)
+Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to)
 {
-	Operand x = operand(c, "self");
-	const TorchArg *copy = arg_named(c, "copy");
-	graft_dtype dtype = c->types[0].dtype;
-	bool is_copy = !strcmp(c->node->target, "aten._to_copy.default") ||
-		(copy && copy->tag == TAG_bool && json_bool(copy->value));
-	if (x.value->type.dtype != dtype)
-		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = dtype }, NOTHING);
-	else
-		emit(c, is_copy ? "clone" : "alias", &x, 1, true, NOTHING, NOTHING);
-}
-
-static void lower_alpha(TorchCall *c)
-{
-	const TorchArg *alpha = arg_named(c, "alpha");
-	if (!alpha)
-		give_up(c, "the argument 'alpha' is missing");
-	Value *scaled = emit2(c, "mul", operand(c, "other"), literal(c, arg_scalar(c, alpha)), false);
-	emit2(c, strstr(c->node->target, ".sub") ? "sub" : "add", operand(c, "self"), made(scaled), true);
-}
-
-static void lower_addmm(TorchCall *c)
-{
-	bool batched = strstr(c->node->target, ".baddbmm");
-	Value *y = emit2(c, "matmul", operand(c, batched ? "batch1" : "mat1"), operand(c, batched ? "batch2" : "mat2"),
-	                 false);
-	Operand bias = operand(c, "self");
-	if (!is_one(c, "alpha"))
-		y = emit2(c, "mul", made(y), literal(c, arg_scalar(c, arg_named(c, "alpha"))), false);
-	if (f64_named(c, "beta", 1) == 0)
-		give_up(c, "with beta 0 the bias is not read, not even where it is NaN");
-	if (!is_one(c, "beta"))
-		bias = made(emit2(c, "mul", bias, literal(c, arg_scalar(c, arg_named(c, "beta"))), false));
-	emit2(c, "add", made(y), bias, true);
-}
-
-static void lower_masked_fill(TorchCall *c)
-{
-	Operand x = operand(c, "self"), value = operand(c, "value");
-	Operand in[] = { operand(c, "mask"), value, x };
-	bool fits = value.value->kind == VALUE_LITERAL || value.value->type.dtype == x.value->type.dtype;
-	Value *y = emit(c, "where", in, 3, fits, NOTHING, NOTHING);
-	if (!fits)
-		emit(c, "cast", (Operand[]){ made(y) }, 1, true, "dtype",
-		     (Attr){ .kind = ATTR_DTYPE, .i = x.value->type.dtype }, NOTHING);
-}
-
-static Attr axis_attr(int64_t axis)
-{
-	return (Attr){ .kind = ATTR_AXIS, .i = axis };
-}
-
-/* The results say how long each piece is. */
-static void lower_split(TorchCall *c)
-{
-	Operand x = operand(c, "self");
-	int64_t axis = int_named(c, "dim", 0);
-	Dim *sizes = NEW_ARRAY(c->scratch, c->n_out, Dim);
-	for (uint32_t i = 0; i < c->n_out; i++) {
-		uint32_t place;
-		if (!axis_place(axis, c->types[i].rank, &place))
-			give_up(c, "there is no axis %lld", (long long)axis);
-		sizes[i] = c->types[i].dims[place];
-	}
-	emit(c, "split", &x, 1, true, "axis", axis_attr(axis), "sizes",
-	     (Attr){ .kind = ATTR_DIMS, .n = c->n_out, .dims = sizes });
-}
-
-static void lower_stack(TorchCall *c)
-{
-	const TorchArg *a = arg_named(c, "tensors");
-	int64_t axis = int_named(c, "dim", 0);
-	if (!a || a->tag != TAG_tensors)
-		give_up(c, "the argument 'tensors' is missing");
-	Operand *in = NEW_ARRAY(c->scratch, a->n_tensors, Operand);
-	for (uint32_t i = 0; i < a->n_tensors; i++)
-		in[i] = made(emit(c, "unsqueeze", (Operand[]){ { a->tensor[i], a->place[i] } }, 1, false, "axis",
-		                  axis_attr(axis), NOTHING));
-	emit(c, "concat", in, a->n_tensors, true, "axis", axis_attr(axis), NOTHING);
-}
-
-static Value *narrowed(TorchCall *c, Operand x, int64_t axis, int64_t start, Dim length)
-{
-	NodeSpec spec = { .op = need_op(c, "narrow"), .n_in = 1 };
-	Attr attrs[MAX_ATTRS] = { axis_attr(axis), { .kind = ATTR_DIM, .dim = dim_const(start) },
-	                          { .kind = ATTR_DIM, .dim = length } };
-	spec.attr = attrs;
-	return emit_as(c, spec, &x, false);
-}
-
-/* x[1:] - x[:-1], with what is put in front and behind. */
-static void lower_diff(TorchCall *c)
-{
-	int64_t axis = int_named(c, "dim", -1);
-	uint32_t n = 0, place;
-	Operand in[3], x = operand(c, "self");
-	const TorchArg *prepend = arg_named(c, "prepend"), *append = arg_named(c, "append");
-	if (int_named(c, "n", 1) != 1 || x.value->type.dtype == GRAFT_DTYPE_bool ||
-	    !axis_place(axis, x.value->type.rank, &place))
-		give_up(c, "only a first difference of numbers along an axis");
-	if (prepend)
-		in[n++] = operand_of(c, prepend);
-	in[n++] = x;
-	if (append)
-		in[n++] = operand_of(c, append);
-	if (n > 1)
-		x = made(emit(c, "concat", in, n, false, "axis", axis_attr(axis), NOTHING));
-	Dim length = dim_sub(c->g, x.value->type.dims[place], dim_const(1));
-	Value *late = narrowed(c, x, axis, 1, length), *early = narrowed(c, x, axis, 0, length);
-	emit2(c, "sub", made(late), made(early), true);
-}
-
-static TorchCall only_result(const TorchCall *c, uint32_t i)
-{
-	TorchCall one = *c;
-	one.n_out = 1;
-	one.out_name += i;
-	one.out_place += i;
-	one.types += i;
-	return one;
-}
-
-/* The largest elements along an axis, and where they stand. */
-static void lower_extreme(TorchCall *c)
-{
-	Operand x = operand(c, "self");
-	Attr axis = axis_attr(int_named(c, "dim", 0)),
-		keepdim = { .kind = ATTR_BOOL, .i = int_named(c, "keepdim", 0) != 0 };
-	Attr axes = { .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ axis.i } };
-	if (c->n_out != 2)
-		give_up(c, "wanted two results");
-	TorchCall values = only_result(c, 0), ids = only_result(c, 1);
-	emit(&values, "amax", &x, 1, true, "axes", axes, "keepdim", keepdim);
-	emit(&ids, "argmax", &x, 1, true, "axis", axis, "keepdim", keepdim);
-}
-
-/* eps None is what one and the next number of the dtype are apart. */
-static double norm_eps(const TorchCall *c, graft_dtype d)
-{
-	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 :
-		d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
-	return f64_named(c, "eps", none);
-}
-
-static Value *norm(TorchCall *c, bool last)
-{
-	Operand in[] = { operand(c, "input"), operand_of(c, arg_named(c, "weight")) };
-	const TorchArg *over = arg_named(c, "normalized_shape");
-	const Type *t = &in[0].value->type;
-	if (!over || (over->tag != TAG_ints && over->tag != TAG_sym_ints) || count(over->value) != 1 || !t->rank)
-		give_up(c, "a norm over more than the last axis");
-	for (JsonList l = json_list(over->value, JSON_ARRAY); json_more(&l);)
-		if (dim_eq(c->g, read_dim(c, l.here), t->dims[t->rank - 1]) != YES)
-			give_up(c, "a norm over another size than that of the last axis");
-	return emit(c, "rms_norm", in, in[1].value ? 2 : 1, last, "eps",
-	            (Attr){ .kind = ATTR_FLOAT, .f = norm_eps(c, t->dtype) }, NOTHING);
-}
-
-static void lower_rms_norm(TorchCall *c)
-{
-	norm(c, true);
-}
-
-/* The norm, and 1 / sqrt(mean(x*x) + eps) for a backward pass. */
-static void lower_fused_rms_norm(TorchCall *c)
-{
-	if (c->n_out != 2)
-		give_up(c, "wanted two results");
-	TorchCall y = only_result(c, 0), rstd = only_result(c, 1);
-	norm(&y, true);
-	Operand x = operand(c, "input");
-	graft_dtype wide = c->types[1].dtype;
-	Attr eps = { .kind = ATTR_FLOAT, .f = norm_eps(c, x.value->type.dtype) };
-	if (x.value->type.dtype != wide)
-		x = made(emit(&rstd, "cast", &x, 1, false, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = wide }, NOTHING));
-	Value *v = emit(&rstd, "square", &x, 1, false, NOTHING, NOTHING);
-	v = emit(&rstd, "mean", (Operand[]){ made(v) }, 1, false, "axes",
-	         (Attr){ .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ -1 } }, "keepdim",
-	         (Attr){ .kind = ATTR_BOOL, .i = true });
-	v = emit2(&rstd, "add", made(v), literal(c, eps), false);
-	emit(&rstd, "rsqrt", (Operand[]){ made(v) }, 1, true, NOTHING, NOTHING);
+	return emit(c, "cast", &(Operand){ v, place }, 1, false, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = to },
+	            NOTHING);
 }
 
 /* ---- ops that graft does not know ---- */
@@ -778,7 +623,7 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v);
 
 static Attr attr_list(const TorchCall *c, TorchTag of, Json array)
 {
-	uint32_t n = count(array), i = 0;
+	uint32_t n = list_length(array), i = 0;
 	Attr *list = NEW_ARRAY(c->scratch, n, Attr);
 	for (JsonList l = json_list(array, JSON_ARRAY); json_more(&l);)
 		list[i++] = attr_any(c, of, l.here);
@@ -824,4 +669,7 @@ void torch_keep(TorchCall *c)
 	spec.attr = attrs;
 	spec.attr_name = names;
 	emit_as(c, spec, in, true);
+	c->node->bound = c->autocast != GRAFT_DTYPE_COUNT;
+	if (c->why)
+		c->g->last->why = arena_strdup(&c->g->arena, c->why);
 }

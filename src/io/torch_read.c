@@ -9,7 +9,8 @@
 
 /* ---- scopes ---- */
 
-typedef enum NameKind { NAME_TENSOR, NAME_SIZE, NAME_OTHER } NameKind;
+/* Sections of a graph, in this order; sizes may also be booleans and floats. */
+typedef enum NameKind { NAME_TENSOR, NAME_INT, NAME_BOOL, NAME_FLOAT, NAME_OBJECT } NameKind;
 
 typedef struct Name {
 	const char *s;                        /* behind the opening quote; NULL: a free slot */
@@ -17,16 +18,22 @@ typedef struct Name {
 	NameKind kind;
 	Json meta;
 	Value *value;                         /* once it is made */
-	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none */
+	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none. Of a size: its name outside */
 	const char *outer;
+	const TorchNode *maker;               /* of a size; NULL: an input */
+	bool known_outside;                   /* the graph itself says what the size `outer` is */
 } Name;
+
+/* Autocast, as it is on in a sub-graph. */
+typedef struct Autocast { graft_dtype dtype; TorchDevice device; const TorchNode *region; } Autocast;
 
 typedef struct Scope {
 	struct Scope *outer;
+	Autocast autocast;                    /* dtype GRAFT_DTYPE_COUNT: off */
 	Name *slot;                           /* open addressing, at most half full */
 	size_t n_slots;
 	Json graph;
-	Json inputs, outputs, nodes, tensor_values;
+	Json inputs, outputs, nodes, tensor_values, sizes[TORCH_SECTIONS];
 } Scope;
 
 typedef struct Reader {
@@ -116,22 +123,24 @@ static void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 {
 	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values",
 	                                    "sym_bool_values", "sym_float_values", "custom_obj_values" };
-	static const NameKind kinds[N_SECTIONS] = { NAME_TENSOR, NAME_SIZE, NAME_OTHER, NAME_OTHER, NAME_OTHER };
 	Json section[N_SECTIONS] = { { 0 } };
 	size_t n = 0;
 	*s = (Scope){ .outer = outer, .graph = graph };
+	s->autocast = outer ? outer->autocast : (Autocast){ .dtype = GRAFT_DTYPE_COUNT };
 	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2],
 	                         &section[3], &section[4] };
 	take_members(graph, keys, places, sizeof keys / sizeof *keys);
 	need_members(graph, keys, places, N_NEEDED);
 	section[0] = s->tensor_values;
+	for (size_t i = 0; i < TORCH_SECTIONS; i++)
+		s->sizes[i] = section[i + 1];
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		n += count_members(section[i]);
 	for (s->n_slots = 16; s->n_slots < 2 * n;)
 		s->n_slots *= 2;
 	s->slot = NEW_ARRAY(a, s->n_slots, Name);
 	for (size_t i = 0; i < N_SECTIONS; i++)
-		add_names(s, section[i], kinds[i]);
+		add_names(s, section[i], (NameKind)i);
 }
 
 /* ---- sizes and types ---- */
@@ -153,7 +162,7 @@ static bool size_named(const TorchCall *c, Json name, Dim *d)
 {
 	const Scope *s = c->scope;
 	const Name *n = find_name(s, torch_name_at(name));
-	if (!n || n->kind != NAME_SIZE)
+	if (!n || n->kind != NAME_INT)
 		return false;
 	TorchUnion u = torch_union(n->meta);
 	*d = u.tag == TAG_int ? dim_const(json_int(u.value, INT64_MIN, INT64_MAX)) :
@@ -426,12 +435,35 @@ static void make_nodes(Reader *r, TorchCall *c)
 	for (SourceNode *s = &c->node->source; s; s = (SourceNode *)(uintptr_t)s->outer)
 		s->n_nodes -= made;
 	c->scratch = &r->node;
+	if (status)
+		c->why = arena_strdup(&r->node, err.message);
+	else if (torch_row(c->node->target))
+		c->why = "one of its arguments means nothing to graft";
 	torch_keep(c);
 }
 
 static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode **out, size_t *n);
 
 /* ---- sub-graphs ---- */
+
+/* The kind of device that all tensors of the sub-graph are on; NULL: there are several. */
+static const char *device_of(Reader *r, const Scope *s)
+{
+	const char *found = NULL;
+	for (JsonList l = json_list(s->tensor_values, JSON_OBJECT); json_more(&l);) {
+		size_t n;
+		Json type = json_member(l.here, "device");
+		if (json_there(type))
+			type = json_member(type, "type");
+		if (!json_there(type))
+			return NULL;
+		const char *device = json_text(&r->node, type, &n);
+		if (found && (strncmp(found, device, n) || found[n]))
+			return NULL;
+		found = found ? found : arena_strndup(&r->node, device, n);
+	}
+	return found;
+}
 
 /* The place of the graph among the arguments of an op that runs it as it is; -1: it is no such op. */
 static int graph_arg(const TorchCall *c)
@@ -442,36 +474,125 @@ static int graph_arg(const TorchCall *c)
 	uint32_t i = 0;
 	while (i < c->n_args && c->arg[i].tag != TAG_graph)
 		i++;
-	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX)
-		return -1;
-	/* under autocast an op computes in another dtype than its operands say */
-	if (cast && (i < 3 || c->arg[2].tag != TAG_bool || json_bool(c->arg[2].value)))
+	if (i == c->n_args || (!grad && !cast) || c->n_args > INLINED_ARGS_MAX ||
+	    (cast && (i < 3 || c->arg[0].tag != TAG_string || c->arg[2].tag != TAG_bool)))
 		return -1;
 	return (int)i;
 }
 
+static const char *string_arg(Reader *r, const TorchArg *a)
+{
+	size_t n;
+	const char *s = json_text(&r->node, a->value, &n);
+	return arena_strndup(&r->node, s, n);
+}
+
+/* What autocast is set to: (device, dtype, enabled, ...). */
+static bool set_autocast(Reader *r, TorchCall *c, Scope *s)
+{
+	const char *device = string_arg(r, &c->arg[0]);
+	bool is_cpu = !strcmp(device, "cpu"), on = json_bool(c->arg[2].value);
+	Autocast cast = { .dtype = GRAFT_DTYPE_COUNT, .device = is_cpu ? TORCH_CPU : TORCH_CUDA, .region = c->node };
+	const char *there = device_of(r, s);
+	if (on && !there)
+		c->why = "autocast is on in it, and its tensors are on several devices";
+	else if (on && !is_cpu && strcmp(device, "cuda"))
+		c->why = arena_printf(&r->node, "graft does not know what autocast does on device %s", device);
+	if (c->why || !there || strcmp(there, device))
+		return !c->why;
+	if (on && c->arg[1].tag == TAG_none)
+		cast.dtype = is_cpu ? GRAFT_DTYPE_bf16 : GRAFT_DTYPE_f16;
+	else if (on && c->arg[1].tag == TAG_scalar_type)
+		cast.dtype = torch_dtype(c->arg[1].value);
+	if (on && cast.dtype != GRAFT_DTYPE_bf16 && cast.dtype != GRAFT_DTYPE_f16)
+		c->why = "autocast to another dtype than bf16 and f16";
+	s->autocast = cast;
+	return !c->why;
+}
+
+/* Under autocast an op computes in another dtype than its operands say: all of them must be known. */
+static bool knows_ops(Reader *r, TorchCall *c, const Scope *s)
+{
+	if (s->autocast.dtype == GRAFT_DTYPE_COUNT)
+		return true;
+	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l);) {
+		Mark mark = arena_mark(&r->job->scratch);
+		const char *target = read_target(r, json_member_need(l.here, "target"));
+		bool knows = torch_autocast_knows(&r->job->scratch, target);
+		arena_release(&r->job->scratch, mark);
+		if (!knows)
+			c->why = arena_printf(&r->node, "autocast is on in it, and graft does not know what that does to %s",
+			                      target);
+		if (!knows)
+			return false;
+	}
+	return true;
+}
+
+/* A size of the sub-graph is called what the outer graph calls it. */
+static bool join_size(Scope *s, const char *place, Name *outside)
+{
+	Name *name = find_name(s, place);
+	if (!name || !outside || name->kind == NAME_TENSOR || name->kind != outside->kind || name->outer)
+		return false;
+	name->outer = outside->outer;
+	name->known_outside = outside->known_outside;
+	return true;
+}
+
 /* Each result must be made by a node of the sub-graph, and be one result only. */
-static bool join_outputs(Scope *s, const TorchCall *c)
+static bool join_outputs(Scope *s, const TorchCall *c, const Places *sizes, Places *inner)
 {
 	uint32_t n = 0;
-	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l); n++) {
+	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
+		uint32_t before = inner->n;
+		visit_sizes(u, inner, add_place);
+		if (inner->n > before)
+			continue;
 		Name *name = u.tag == TAG_tensor ? find_name(s, torch_name_at(name_of(u.value))) : NULL;
 		if (!name || name->value || name->outer || n == c->n_out)
 			return false;
-		name->outer = c->out_name[n];
+		name->outer = c->out_name[n++];
 	}
-	return n == c->n_out;
+	for (uint32_t i = 0; i < inner->n && inner->n == sizes->n; i++)
+		if (!join_size(s, inner->place[i], find_name(c->scope, sizes->place[i])))
+			return false;
+	return n == c->n_out && inner->n == sizes->n;
 }
 
-static bool join_inputs(Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in, Arena *a)
+/* The one size that an argument names. */
+static const char *size_place(Reader *r, TorchUnion u)
 {
+	Places p = { .r = r };
+	visit_sizes(u, &p, add_place);
+	return p.n == 1 ? p.place[0] : NULL;
+}
+
+static bool join_size_input(Reader *r, Scope *s, const TorchCall *c, TorchUnion in, const TorchArg *arg)
+{
+	const char *inner = size_place(r, in), *outer = size_place(r, (TorchUnion){ arg->tag, arg->value });
+	if (!inner || !outer)
+		return true;
+	const Name *outside = find_name(c->scope, outer);
+	Name *name = find_name(s, inner);
+	if (!name || !join_size(s, inner, find_name(c->scope, outer)))
+		return false;
+	name->maker = outside->maker;
+	return true;
+}
+
+static bool join_inputs(Reader *r, Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in)
+{
+	Arena *a = &r->t->document.arena;
 	uint32_t i = first;
 	in->inner = NEW_ARRAY(a, c->n_args, const char *);
 	in->place = NEW_ARRAY(a, c->n_args, const char *);
 	for (JsonList l = json_list(s->inputs, JSON_ARRAY); json_more(&l); i++) {
 		TorchUnion u = torch_union(l.here);
 		if (i == c->n_args || u.tag != c->arg[i].tag)
+			return false;
+		if (u.tag != TAG_tensor && !join_size_input(r, s, c, u, &c->arg[i]))
 			return false;
 		if (u.tag != TAG_tensor)
 			continue;
@@ -485,22 +606,25 @@ static bool join_inputs(Scope *s, const TorchCall *c, uint32_t first, TorchInlin
 	return i == c->n_args;
 }
 
-static bool inline_graph(Reader *r, TorchCall *c)
+static bool inline_graph(Reader *r, TorchCall *c, const Places *sizes)
 {
-	Arena *a = &r->t->document.arena;
 	int at = graph_arg(c);
 	if (at < 0)
 		return false;
 	Scope s;
-	TorchInlined *in = NEW(a, TorchInlined);
+	Places made = { .r = r };
+	TorchInlined *in = NEW(&r->t->document.arena, TorchInlined);
 	open_scope(&r->job->scratch, &s, json_member_need(c->arg[at].value, "graph"), (Scope *)(uintptr_t)c->scope);
-	if (!join_inputs(&s, c, (uint32_t)at + 1, in, a) || !join_outputs(&s, c))
+	if (at >= 3 && !set_autocast(r, c, &s))
+		return false;
+	if (!knows_ops(r, c, &s) || !join_inputs(r, &s, c, (uint32_t)at + 1, in) ||
+	    !join_outputs(&s, c, sizes, &made))
 		return false;
 	in->tensor_values = s.tensor_values;
 	c->node->source.inlined = in;
 	read_nodes(r, &s, &c->node->source, &in->node, &in->n_nodes);
-	for (size_t i = 0; i < in->n_nodes; i++)
-		in->has_carried |= in->node[i].carried;
+	for (uint32_t i = 0; i < made.n; i++)
+		find_name(c->scope, sizes->place[i])->maker = find_name(&s, made.place[i])->maker;
 	return true;
 }
 
@@ -515,6 +639,17 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 }
 
 /* ---- one node ---- */
+
+/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there. */
+static void bind_to_region(const Scope *s, const TorchNode *n)
+{
+	for (const SourceNode *at = n->source.outer; n->bound && at; at = at->outer) {
+		TorchNode *outer = (TorchNode *)(uintptr_t)at;
+		if (outer == s->autocast.region)
+			return;
+		outer->bound = true;
+	}
+}
 
 static void note_kind(Torch *t, Json arg)
 {
@@ -535,24 +670,63 @@ static void read_args(Reader *r, const Scope *s, Json inputs, TorchCall *c)
 	}
 }
 
-/* Where its names stand. */
-static void note_names(Reader *r, TorchNode *n, const TorchCall *c, const Places *sizes)
+typedef struct Notes { Reader *r; const Scope *scope; const TorchNode *node; TorchName *list; uint32_t n;
+                       size_t cap; bool made; } Notes;
+
+static void note_name(void *user, Json v)
 {
-	Places read = { .r = r };
+	Notes *w = user;
+	const Name *name = json_there(v) ? find_name(w->scope, torch_name_at(v)) : NULL;
+	if (!name || (name->kind == NAME_TENSOR && !w->node->carried))
+		return;
+	TorchName note = { .place = v.at, .as = name->outer, .maker = name->maker, .made = w->made,
+	                   .tensor = name->kind == NAME_TENSOR };
+	if (note.tensor)
+		note.as = name->value ? arena_strdup(&w->r->t->document.arena, name->value->name) : NULL;
+	else if (note.made && !name->known_outside)
+		note.meta = name->meta.at;
+	note.section = (uint8_t)(note.tensor ? 0 : name->kind - NAME_INT);
+	w->list = arena_grow(&w->r->t->document.arena, w->list, w->n, &w->cap, sizeof *w->list);
+	w->list[w->n++] = note;
+}
+
+/* Where its names stand. */
+static void note_names(Reader *r, const Scope *s, TorchNode *n, const TorchCall *c, const Places *sizes)
+{
+	Notes notes = { .r = r, .scope = s, .node = n };
+	Places made = { .r = r };
 	for (uint32_t i = 0; i < c->n_args; i++) {
 		TorchUnion u = { c->arg[i].tag, c->arg[i].value };
-		visit_tensors(u, &read, add_place);
-		visit_sizes(u, &read, add_place);
+		visit_tensors(u, &notes, note_name);
+		visit_sizes(u, &notes, note_name);
 	}
-	Places made = { .r = r };
 	for (uint32_t i = 0; i < c->n_out; i++)
 		add_place(&made, (Json){ n->json.text, c->out_place[i], NULL });
+	notes.made = true;
 	for (uint32_t i = 0; i < sizes->n; i++)
-		add_place(&made, (Json){ n->json.text, sizes->place[i], NULL });
+		note_name(&notes, (Json){ n->json.text, sizes->place[i], NULL });
 	n->made = made.place;
 	n->n_made = made.n;
-	n->read = read.place;
-	n->n_read = read.n;
+	n->names = notes.list;
+	n->n_names = notes.n;
+}
+
+static const char *reserve(Reader *r, const char *name)
+{
+	return arena_strdup(&r->t->document.arena, name_reserve(r->g, name, strlen(name)));
+}
+
+/* The sizes a node makes; those of a sub-graph get names that are free outside. */
+static void make_sizes(Reader *r, const Scope *s, const TorchNode *n, const Places *sizes)
+{
+	for (uint32_t i = 0; i < sizes->n; i++) {
+		Name *name = find_name(s, sizes->place[i]);
+		if (!name || name->kind == NAME_TENSOR || name->maker)
+			continue;
+		name->maker = n;
+		if (!name->outer)
+			name->outer = reserve(r, name_fresh(r->g, arena_strndup(&r->node, name->s, name->n)));
+	}
 }
 
 static void read_node(Reader *r, Scope *s, TorchNode *n)
@@ -565,7 +739,8 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		n->name_size = torch_name_size(k.name.at);
 		r->t->has_name = true;
 	}
-	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s };
+	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s,
+	                .autocast = s->autocast.dtype, .device = s->autocast.device };
 	Results results = { .r = r, .scope = s, .call = &c };
 	Places sizes = { .r = r };
 	read_args(r, s, k.inputs, &c);
@@ -574,13 +749,13 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		visit_tensors(u, &results, add_result);
 		visit_sizes(u, &sizes, add_place);
 	}
-	note_names(r, n, &c, &sizes);
+	make_sizes(r, s, n, &sizes);
 	n->carried = is_carried(n, &c, sizes.n);
-	if (n->carried)
-		return;
-	if (!inline_graph(r, &c))
+	if (!n->carried && !inline_graph(r, &c, &sizes))
 		make_nodes(r, &c);
-	n->carried = !n->source.n_nodes;
+	n->carried = n->carried || !n->source.n_nodes;
+	bind_to_region(s, n);
+	note_names(r, s, n, &c, &sizes);
 	bind_results(r, &c, results.name);
 }
 
@@ -689,8 +864,10 @@ static const char *output_name(Reader *r, const char *stem)
 static void read_outputs(Reader *r)
 {
 	enum { OUTPUTS_MAX = 4096 };
+	Notes sizes = { .r = r, .scope = &r->top, .node = &(TorchNode){ .id = 0 } };
 	for (JsonList l = json_list(r->top.outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
+		visit_sizes(u, &sizes, note_name);
 		if (u.tag != TAG_tensor)
 			continue;
 		Name *name = need_name(&r->top, name_of(u.value));
@@ -701,6 +878,8 @@ static void read_outputs(Reader *r)
 			json_fail(l.here, GRAFT_E_GRAPH, "more than %d outputs", OUTPUTS_MAX);
 		graph_output(r->g, output_name(r, name->value->name), name->value);
 	}
+	r->t->size_output = sizes.list;
+	r->t->n_size_outputs = sizes.n;
 }
 
 /* ---- symbols ---- */
@@ -745,6 +924,18 @@ static void free_arena(void *arena)
 	arena_free(arena);
 }
 
+/* Sizes and values share their names. */
+static void reserve_sizes(Reader *r)
+{
+	for (size_t i = 0; i < r->top.n_slots; i++) {
+		Name *name = &r->top.slot[i];
+		if (!name->s || name->kind == NAME_TENSOR)
+			continue;
+		name->outer = reserve(r, arena_strndup(&r->job->scratch, name->s, name->n));
+		name->known_outside = true;
+	}
+}
+
 static void read_document(Job *job, void *arg)
 {
 	Reader *r = arg;
@@ -767,6 +958,8 @@ static void read_document(Job *job, void *arg)
 	take_members(module, module_keys, inner, 2);
 	need_members(module, module_keys, inner, 2);
 	open_scope(&job->scratch, &r->top, t->graph, NULL);
+	reserve_sizes(r);
+	memcpy(t->sizes, r->top.sizes, sizeof t->sizes);
 	t->nodes = r->top.nodes;
 	t->tensor_values = r->top.tensor_values;
 	t->outputs = r->top.outputs;

@@ -147,12 +147,31 @@ static void put_operands(Spelling *p)
 	}
 }
 
+static bool is_wide(const Spelling *p)
+{
+	graft_dtype d = p->n->in[0].value->type.dtype;
+	return d == GRAFT_DTYPE_f32 || d == GRAFT_DTYPE_f64;
+}
+
+/* A target that rounds in one way only takes no norm that rounds in the other, unless there is nothing to round. */
+static void check_round(const Spelling *p, const TorchAttr *t)
+{
+	if (t->arg.n || t->attr.n != 5 || memcmp(t->attr.s, "round", 5) || is_wide(p))
+		return;
+	const AttrSpec *spec = &p->n->op->attrs[attr_index(p->n->op, t->attr.s, t->attr.n)];
+	int64_t own = node_attr_named(p->n, "round")->i;
+	if (own != torch_word_index(spec->words, t->fallback))
+		cannot(p, arena_printf(&p->s->job->scratch, "it rounds %s, and %s rounds %s", own ? "early" : "late",
+		                       p->target, own ? "late" : "early"));
+}
+
 static void put_attrs(Spelling *p)
 {
 	const Op *op = p->n->op;
 	TorchWord w;
 	for (const char *list = p->row->attrs; torch_word(&list, &w);) {
 		TorchAttr t = torch_attr_word(w);
+		check_round(p, &t);
 		if ((t.kind != TORCH_GIVEN && t.kind != TORCH_DECLARED) || !t.arg.n)
 			continue;
 		int i = attr_index(op, t.attr.s, t.attr.n);
@@ -168,8 +187,7 @@ static void put_attrs(Spelling *p)
 static void put_norm_args(Spelling *p)
 {
 	const Value *x = p->n->in[0].value;
-	bool wide = x->type.dtype == GRAFT_DTYPE_f32 || x->type.dtype == GRAFT_DTYPE_f64;
-	if (node_attr_named(p->n, "round")->i && !wide)
+	if (node_attr_named(p->n, "round")->i && !is_wide(p))
 		cannot(p, "it rounds early, and aten.rms_norm rounds late");
 	put_operands(p);
 	begin_arg(p, (TorchWord){ "normalized_shape", 16 });
@@ -279,23 +297,42 @@ static void put_device(Speller *s, Text *t)
 		text_puts(t, "{\"type\": \"cpu\", \"index\": null}");
 }
 
+static void put_size(const Spelling *p, Dim d)
+{
+	if (dim_is_const(d)) {
+		text_printf(p->t, "{\"as_int\": %lld}", (long long)d.value);
+		return;
+	}
+	const char *text = torch_expr_text(&p->s->job->scratch, p->s->t, d);
+	if (!text)
+		cannot(p, "one of its sizes is an expression that graft does not know");
+	text_printf(p->t, "{\"as_expr\": {\"expr_str\": \"%s\", \"hint\": null}}", text);
+}
+
+static void put_sizes(const Spelling *p, const Dim *d, uint32_t n)
+{
+	text_puts(p->t, "[");
+	for (uint32_t i = 0; i < n; i++) {
+		text_puts(p->t, i ? ", " : "");
+		put_size(p, d[i]);
+	}
+	text_puts(p->t, "]");
+}
+
 void torch_spell_meta(Speller *s, Text *t, const Value *v)
 {
 	Spelling p = { .s = s, .t = t, .n = v->def };
-	int64_t stride[GRAFT_MAX_RANK], next = 1;
+	Dim stride[GRAFT_MAX_RANK], next = dim_const(1);
 	for (uint32_t i = v->type.rank; i-- > 0;) {
-		int64_t size = number(&p, v->type.dims[i]);
 		stride[i] = next;
-		if (__builtin_mul_overflow(next, size > 0 ? size : 1, &next))
-			cannot(&p, "its strides do not fit 64 bits");
+		if (!dim_is(v->type.dims[i], 0))
+			next = dim_mul(s->g, next, v->type.dims[i]);
 	}
-	text_printf(t, "{\"dtype\": %d, \"sizes\": [", torch_dtype_number(v->type.dtype));
-	for (uint32_t i = 0; i < v->type.rank; i++)
-		text_printf(t, "%s{\"as_int\": %lld}", i ? ", " : "", (long long)v->type.dims[i].value);
-	text_puts(t, "], \"requires_grad\": false, \"device\": ");
+	text_printf(t, "{\"dtype\": %d, \"sizes\": ", torch_dtype_number(v->type.dtype));
+	put_sizes(&p, v->type.dims, v->type.rank);
+	text_puts(t, ", \"requires_grad\": false, \"device\": ");
 	put_device(s, t);
-	text_puts(t, ", \"strides\": [");
-	for (uint32_t i = 0; i < v->type.rank; i++)
-		text_printf(t, "%s{\"as_int\": %lld}", i ? ", " : "", (long long)stride[i]);
-	text_puts(t, "], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}");
+	text_puts(t, ", \"strides\": ");
+	put_sizes(&p, stride, v->type.rank);
+	text_puts(t, ", \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}");
 }

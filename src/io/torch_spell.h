@@ -6,7 +6,7 @@
 
 typedef struct Speller {
 	Job *job;
-	const Graph *g;
+	Graph *g;
 	const Torch *t;
 	uint32_t next[OP_COUNT];              /* of names for nodes of that op; 0: not looked for yet */
 } Speller;

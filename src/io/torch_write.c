@@ -23,14 +23,16 @@ typedef struct Group {
 	Node **member;                        /* live nodes, in order; those of its sub-graph too */
 	uint32_t n_members;
 	State state;
+	bool dropped;                         /* carried, and only makes sizes of a tensor that is gone */
+	size_t next_carried;                  /* of its sub-graph, as Writer's */
 	Exchange *exchange;
 	size_t n_exchanges, cap_exchanges;
 } Group;
 
 typedef struct Item { Group *group; Node *own; } Item;        /* one of the two */
 
-typedef enum PatchKind { PATCH_NODES, PATCH_VALUES, PATCH_NAME } PatchKind;
-typedef struct Patch { PatchKind kind; const char *from, *to, *name; } Patch;
+typedef enum PatchKind { PATCH_NODES, PATCH_VALUES, PATCH_SIZES, PATCH_NAME } PatchKind;
+typedef struct Patch { PatchKind kind; const char *from, *to, *name; size_t section; } Patch;
 
 typedef struct Writer {
 	Job *job;
@@ -187,14 +189,26 @@ static bool settle_exchanges(Group *g)
 	return true;
 }
 
+/* A node of a sub-graph is written outside of it: the names that no value stands for are exchanged, too. */
+static bool names_stand(Writer *w, Group *g)
+{
+	for (uint32_t i = 0; i < g->node->n_names && g->node->source.outer; i++) {
+		const TorchName *name = &g->node->names[i];
+		if (!name->as)
+			return false;
+		exchange(w, g, name->place, name->as);
+	}
+	return true;
+}
+
 static bool stands(Writer *w, Group *g)
 {
-	if (g->n_members != g->node->source.n_nodes)
+	if (g->n_members != g->node->source.n_nodes || g->node->bound)
 		return false;
 	for (uint32_t i = 0; i < g->n_members; i++)
 		if (!(g->node->source.inlined ? inner_stands : member_stands)(w, g, g->member[i]))
 			return false;
-	return settle_exchanges(g);
+	return names_stand(w, g) && settle_exchanges(g);
 }
 
 static bool is_whole(Writer *w, Group *g)
@@ -238,35 +252,79 @@ static void add_item(Writer *w, Group *group, Node *own)
 	w->item[w->n_items++] = (Item){ group, own };
 }
 
-/* Does what a carried node reads still have its name? A size has no value of ours; its maker is carried too. */
+static bool is_dropped(const Writer *w, const TorchName *name)
+{
+	return name->maker && w->group[name->maker->id].dropped;
+}
+
+/* Is what a carried node reads still made, and before it? */
 static bool can_carry(const Writer *w, const TorchNode *n)
 {
-	for (uint32_t i = 0; i < n->n_read; i++) {
-		const char *name = n->read[i] + 1;
-		const Value *v = value_find(w->g, name, torch_name_size(n->read[i]));
+	bool there = true;
+	for (uint32_t i = 0; i < n->n_names; i++) {
+		const TorchName *name = &n->names[i];
+		const Value *v = name->tensor && name->as ? value_find(w->g, name->as, strlen(name->as)) : NULL;
+		there = there && !(name->tensor ? !v : is_dropped(w, name));
 		if (v && v->def && !w->made_at[v->id])
-			return false;
+			cannot(w, n->target, "%s reads '%s', which is made later now", n->target, v->name);
 	}
-	return true;
+	return there;
 }
 
-static void carry_up_to(Writer *w, size_t index)
+static bool makes_sizes(const TorchNode *n)
 {
-	for (; w->next_carried < index; w->next_carried++) {
-		const TorchNode *n = &w->t->node[w->next_carried];
-		if (!n->carried)
-			continue;
-		if (!can_carry(w, n))
-			cannot(w, n->target, "%s reads a value that is made later now, or no more", n->target);
-		add_item(w, &w->group[n->id], NULL);
+	for (uint32_t i = 0; i < n->n_names; i++)
+		if (n->names[i].made)
+			return true;
+	return false;
+}
+
+static void add_carried(Writer *w, Group *g)
+{
+	if (can_carry(w, g->node)) {
+		if (is_whole(w, g))
+			add_item(w, g, NULL);
+		else
+			cannot(w, g->node->target, "%s reads a size that has no name outside of its sub-graph",
+			       g->node->target);
+		return;
+	}
+	if (!makes_sizes(g->node))
+		cannot(w, g->node->target, "%s reads a value that is made no more", g->node->target);
+	g->dropped = true;
+}
+
+static void carry_up_to(Writer *w, const TorchNode *node, size_t *next, size_t end)
+{
+	for (; *next < end; ++*next) {
+		const TorchNode *n = &node[*next];
+		const TorchInlined *in = n->source.inlined;
+		Group *g = &w->group[n->id];
+		if (n->carried)
+			add_carried(w, g);
+		else if (in && !is_whole(w, g))
+			carry_up_to(w, in->node, &g->next_carried, in->n_nodes);
 	}
 }
 
-static const TorchNode *top_of(const TorchNode *n)
+/* What stood in front of n and is carried. */
+static void carry_before(Writer *w, const TorchNode *n)
 {
-	while (n->source.outer)
-		n = torch_node(n->source.outer);
-	return n;
+	if (!n->source.outer) {
+		carry_up_to(w, w->t->node, &w->next_carried, n->source.index);
+		return;
+	}
+	const TorchNode *outer = torch_node(n->source.outer);
+	const TorchInlined *in = outer->source.inlined;
+	carry_before(w, outer);
+	carry_up_to(w, in->node, &w->group[outer->id].next_carried, n->source.index);
+}
+
+static void check_sizes(const Writer *w, const char *reader, const TorchName *name, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!name[i].made && !name[i].tensor && is_dropped(w, &name[i]))
+			cannot(w, reader, "%s reads the size '%s' of a value that is made no more", reader, name[i].as);
 }
 
 static void check_order(Writer *w, const Node *n, const Group *g)
@@ -288,12 +346,8 @@ static void mark_made(Writer *w, const Node *n)
 
 static void add_group(Writer *w, Group *g)
 {
-	const TorchNode *top = top_of(g->node);
-	const TorchInlined *in = top->source.inlined;
-	if (g->node != top && in && in->has_carried)
-		cannot(w, top->target, "the sub-graph of %s was changed inside, and sizes are worked out in it",
-		       top->target);
-	carry_up_to(w, top->source.index);
+	carry_before(w, g->node);
+	check_sizes(w, g->node->target, g->node->names, g->node->n_names);
 	for (uint32_t i = 0; i < g->n_members; i++)
 		check_order(w, g->member[i], g);
 	add_item(w, g, NULL);
@@ -311,11 +365,15 @@ static void list_items(Writer *w)
 				add_group(w, g);
 			continue;
 		}
+		if (n->source && op_code(n->op) == OP_unknown)
+			cannot(w, node_label(n), "%s works under autocast, and cannot be taken out of its sub-graph, in "
+			       "which something was changed", n->name);
 		check_order(w, n, NULL);
 		add_item(w, NULL, n);
 		mark_made(w, n);
 	}
-	carry_up_to(w, w->t->n_nodes);
+	carry_up_to(w, w->t->node, &w->next_carried, w->t->n_nodes);
+	check_sizes(w, "an output", w->t->size_output, w->t->n_size_outputs);
 }
 
 /* ---- patches ---- */
@@ -323,7 +381,7 @@ static void list_items(Writer *w)
 static void add_patch(Writer *w, PatchKind kind, const char *from, const char *to, const char *name)
 {
 	w->patch = arena_grow(&w->job->scratch, w->patch, w->n_patches, &w->cap_patches, sizeof *w->patch);
-	w->patch[w->n_patches++] = (Patch){ kind, from, to, name };
+	w->patch[w->n_patches++] = (Patch){ kind, from, to, name, 0 };
 }
 
 static const char *end_of(Json v)
@@ -349,10 +407,12 @@ static Json tensor_name(Json v)
 	return json_member(json_there(inner) ? inner : v, "name");
 }
 
-static void patch_name(Writer *w, Json name, const Value *v)
+static bool patch_name(Writer *w, Json name, const Value *v)
 {
-	if (json_there(name) && json_kind(name) == JSON_STRING && !torch_name_is(name.at, v->name))
-		add_patch(w, PATCH_NAME, name.at, json_skip_string(name.at), v->name);
+	if (!json_there(name) || json_kind(name) != JSON_STRING || torch_name_is(name.at, v->name))
+		return false;
+	add_patch(w, PATCH_NAME, name.at, json_skip_string(name.at), v->name);
+	return true;
 }
 
 /* {"user_output": {"arg": {"as_tensor": {...}}}} and the like. */
@@ -376,8 +436,7 @@ static void patch_outputs(Writer *w)
 			continue;
 		assert(i < w->g->n_outputs);
 		const Value *v = w->g->outputs[i++]->use.value;
-		patch_name(w, tensor_name(l.here), v);
-		if (has_spec)
+		if (patch_name(w, tensor_name(l.here), v) && has_spec)
 			patch_name(w, spec_name(spec.here), v);
 	}
 }
@@ -561,6 +620,67 @@ static void put_values(Writer *w)
 	}
 }
 
+/* ---- sizes of sub-graphs ---- */
+
+typedef struct Sizes { Writer *w; size_t section; TorchWord between; bool first; } Sizes;
+
+static void put_size(Sizes *x, const TorchName *name)
+{
+	Json meta = { &x->w->t->text, name->meta, NULL };
+	if (!x->first)
+		put(x->w, x->between.s, x->between.n);
+	x->first = false;
+	put(x->w, "\"", 1);
+	put(x->w, name->as, strlen(name->as));
+	put(x->w, "\": ", 3);
+	put(x->w, meta.at, (size_t)(end_of(meta) - meta.at));
+}
+
+static bool is_new_size(const TorchName *name, size_t section)
+{
+	return name->made && name->meta && name->section == section;
+}
+
+/* Calls put_size for those that nodes of sub-graphs, now written outside, make; x NULL: only says whether there are
+ * any. */
+static bool each_size(Writer *w, size_t section, Sizes *x)
+{
+	bool any = false;
+	for (size_t i = 0; i < w->n_items; i++) {
+		const TorchNode *n = w->item[i].group ? w->item[i].group->node : NULL;
+		for (uint32_t k = 0; n && n->source.outer && k < n->n_names; k++) {
+			if (!is_new_size(&n->names[k], section))
+				continue;
+			any = true;
+			if (x)
+				put_size(x, &n->names[k]);
+		}
+	}
+	return any;
+}
+
+static void put_sizes(Writer *w, size_t section)
+{
+	Json container = w->t->sizes[section];
+	JsonList l = json_list(container, JSON_OBJECT);
+	Sizes x = { w, section, separator(container), !json_more(&l) };
+	each_size(w, section, &x);
+}
+
+static void patch_sizes(Writer *w)
+{
+	for (size_t i = 0; i < TORCH_SECTIONS; i++) {
+		if (!each_size(w, i, NULL))
+			continue;
+		if (!json_there(w->t->sizes[i]))
+			cannot(w, w->g->name, "the sizes of a sub-graph that is taken apart have no place in the file");
+		patch_inside(w, PATCH_SIZES, w->t->sizes[i]);
+		Patch *p = &w->patch[w->n_patches - 1];
+		p->from = p->to;
+		p->section = i;
+	}
+}
+
 /* ---- the document ---- */
 
 static void put_patch(Writer *w, const Patch *p)
@@ -569,6 +689,7 @@ static void put_patch(Writer *w, const Patch *p)
 	switch (p->kind) {
 	case PATCH_NODES: put_nodes(w); break;
 	case PATCH_VALUES: put_values(w); break;
+	case PATCH_SIZES: put_sizes(w, p->section); break;
 	case PATCH_NAME:
 		text_printf(&t, "\"%s\"", p->name);
 		put_text(w, &t);
@@ -596,7 +717,8 @@ static Torch *view_of(Job *job, const Graph *g)
 		fail(job, GRAFT_E_USAGE, "only a graph that was read from a torch.export file can be written as one");
 	Torch *t = arena_copy(&job->scratch, g->document, sizeof(Torch));
 	t->text.arena = &job->scratch;
-	Json *const places[] = { &t->root, &t->graph, &t->nodes, &t->tensor_values, &t->outputs, &t->output_specs };
+	Json *const places[] = { &t->root, &t->graph, &t->nodes, &t->tensor_values, &t->outputs, &t->output_specs,
+	                         &t->sizes[0], &t->sizes[1], &t->sizes[2] };
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
 		places[i]->text = &t->text;
 	return t;
@@ -614,6 +736,7 @@ static void begin(Writer *w, Job *job, Graph *g)
 		return;
 	patch_inside(w, PATCH_NODES, w->t->nodes);
 	patch_inside(w, PATCH_VALUES, w->t->tensor_values);
+	patch_sizes(w);
 	qsort(w->patch, w->n_patches, sizeof *w->patch, by_from);
 }
 

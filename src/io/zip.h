@@ -11,7 +11,7 @@
 
 #include "io.h"
 
-enum { ZIP_ENTRIES_MAX = 65536 };
+enum { ZIP_ENTRIES_MAX = 1 << 20 };
 
 typedef struct ZipEntry {
 	const char *name;
@@ -34,6 +34,7 @@ Bytes zip_bytes(Arena *a, const Zip *z, const ZipEntry *e, bool verify);
 /* Writing: stored, the data at a multiple of 64 bytes by means of an extra field "FB", as PyTorch does. */
 typedef struct ZipOut ZipOut;
 ZipOut *zip_create(Job *job, FileOut *file);
+void zip_widen(ZipOut *z, uint64_t from);     /* sizes and places from here on are written as zip64's; for tests */
 /* its data follow, in any number of pieces */
 void zip_begin(ZipOut *z, const char *name, uint64_t size, uint32_t crc);
 void zip_data(ZipOut *z, const void *data, size_t size);

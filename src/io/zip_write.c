@@ -15,6 +15,7 @@ struct ZipOut {
 	FileOut *file;
 	uint64_t at;                          /* bytes written so far */
 	uint64_t left;                        /* bytes that the entry begun still wants */
+	uint64_t wide;                        /* what is at least this large does not fit the old fields */
 	Written *entry;
 	size_t n, cap;
 };
@@ -22,8 +23,13 @@ struct ZipOut {
 ZipOut *zip_create(Job *job, FileOut *file)
 {
 	ZipOut *z = NEW(&job->scratch, ZipOut);
-	*z = (ZipOut){ .job = job, .file = file };
+	*z = (ZipOut){ .job = job, .file = file, .wide = SIZE_32 };
 	return z;
+}
+
+void zip_widen(ZipOut *z, uint64_t from)
+{
+	z->wide = from;
 }
 
 static void add(ZipOut *z, const void *data, size_t size)
@@ -38,15 +44,15 @@ static void put(Text *t, uint64_t v, int bytes)
 		text_add(t, (char[]){ (char)(v & 0xff) }, 1);
 }
 
-static uint64_t narrow(uint64_t v) { return v < SIZE_32 ? v : SIZE_32; }
+static uint64_t narrow(const ZipOut *z, uint64_t v) { return v < z->wide ? v : SIZE_32; }
 
-static bool is_wide(const Written *w)
+static bool is_wide(const ZipOut *z, const Written *w)
 {
-	return w->size >= SIZE_32 || w->packed >= SIZE_32;
+	return w->size >= z->wide || w->packed >= z->wide;
 }
 
 /* From the version to the length of the name: what both headers have in common. */
-static void put_common(Text *t, const Written *w, bool wide)
+static void put_common(const ZipOut *z, Text *t, const Written *w, bool wide)
 {
 	put(t, wide ? VERSION_64 : VERSION, 2);
 	put(t, UTF8, 2);
@@ -54,8 +60,8 @@ static void put_common(Text *t, const Written *w, bool wide)
 	put(t, 0, 2);
 	put(t, DATE, 2);
 	put(t, w->crc, 4);
-	put(t, narrow(w->packed), 4);
-	put(t, narrow(w->size), 4);
+	put(t, wide ? SIZE_32 : narrow(z, w->packed), 4);
+	put(t, wide ? SIZE_32 : narrow(z, w->size), 4);
 	put(t, strlen(w->name), 2);
 }
 
@@ -63,11 +69,11 @@ static void put_common(Text *t, const Written *w, bool wide)
 static void put_local(ZipOut *z, const Written *w)
 {
 	Text t = { .arena = &z->job->scratch };
-	size_t n = strlen(w->name), wide = is_wide(w) ? 20 : 0;
+	size_t n = strlen(w->name), wide = is_wide(z, w) ? 20 : 0;
 	size_t start = (size_t)(z->at % ALIGNMENT) + LOCAL_FIXED + n + wide + 4,
 		padding = (ALIGNMENT - start % ALIGNMENT) % ALIGNMENT;
 	text_add(&t, "PK\3\4", 4);
-	put_common(&t, w, wide);
+	put_common(z, &t, w, wide);
 	put(&t, wide + 4 + padding, 2);
 	text_add(&t, w->name, n);
 	if (wide) {
@@ -112,26 +118,24 @@ void zip_copy(ZipOut *z, const ZipEntry *e)
 	zip_data(z, e->data, (size_t)e->packed);
 }
 
-static void put_central(Text *t, const Written *w)
+static void put_central(const ZipOut *z, Text *t, const Written *w)
 {
-	bool wide = is_wide(w) || w->header >= SIZE_32;
-	uint64_t fields[] = { w->size, w->packed, w->header };
-	uint64_t n_wide = 0;
-	for (int i = 0; i < 3; i++)
-		n_wide += fields[i] >= SIZE_32;
+	const uint64_t fields[] = { w->size, w->packed, w->header };
+	bool wide[] = { is_wide(z, w), is_wide(z, w), w->header >= z->wide };
+	uint64_t n_wide = (uint64_t)wide[0] + wide[1] + wide[2];
 	text_add(t, "PK\1\2", 4);
-	put(t, wide ? VERSION_64 : VERSION, 2);
-	put_common(t, w, wide);
-	put(t, wide ? 4 + 8 * n_wide : 0, 2);
+	put(t, n_wide ? VERSION_64 : VERSION, 2);
+	put_common(z, t, w, wide[0]);
+	put(t, n_wide ? 4 + 8 * n_wide : 0, 2);
 	put(t, 0, 2 + 2 + 2 + 4);
-	put(t, narrow(w->header), 4);
+	put(t, narrow(z, w->header), 4);
 	text_puts(t, w->name);
-	if (!wide)
+	if (!n_wide)
 		return;
 	put(t, 1, 2);
 	put(t, 8 * n_wide, 2);
 	for (int i = 0; i < 3; i++)
-		if (fields[i] >= SIZE_32)
+		if (wide[i])
 			put(t, fields[i], 8);
 }
 
@@ -159,17 +163,17 @@ void zip_end(ZipOut *z)
 	Text t = { .arena = &z->job->scratch };
 	uint64_t at = z->at;
 	for (size_t i = 0; i < z->n; i++)
-		put_central(&t, &z->entry[i]);
+		put_central(z, &t, &z->entry[i]);
 	uint64_t size = t.size;
-	if (z->n >= UINT16_MAX || size >= SIZE_32 || at >= SIZE_32)
+	if (z->n >= UINT16_MAX || size >= z->wide || at >= z->wide)
 		put_end64(&t, z->n, size, at);
 	text_add(&t, "PK\5\6", 4);
 	put(&t, 0, 4);
 	uint64_t n = z->n < UINT16_MAX ? z->n : UINT16_MAX;
 	put(&t, n, 2);
 	put(&t, n, 2);
-	put(&t, narrow(size), 4);
-	put(&t, narrow(at), 4);
+	put(&t, narrow(z, size), 4);
+	put(&t, narrow(z, at), 4);
 	put(&t, 0, 2);
 	add(z, t.text, t.size);
 }

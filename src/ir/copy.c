@@ -114,6 +114,7 @@ static void copy_node(Copy *c, const Node *n)
 	for (uint32_t i = 0; i < n->n_out; i++)
 		c->value[n->out[i]->id] = made->out[i];
 	copy_origin(c, n, made);
+	made->why = copy_text(c, n->why);
 	made->source = n->source;
 	made->place = n->place;
 }
@@ -125,6 +126,7 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 	           .bindings = bindings };
 	if (g->document)
 		graph_hold(to, g->document);
+	names_reserve_all(to, g);
 	to->weights = copy_text(&c, g->weights);
 	to->unread = copy_text(&c, g->unread);
 	to->file = copy_text(&c, g->file);

@@ -79,20 +79,44 @@ static void name_add(Graph *g, Value *v, const char *name, size_t n)
 	t->n++;
 }
 
-Value *value_find(const Graph *g, const char *name, size_t n)
+static Value *name_holder(const Graph *g, const char *name, size_t n)
 {
 	return g->names->size && !memchr(name, 0, n) ? *name_slot(g->names, name, n) : NULL;
 }
 
+/* What holds a reserved name is a literal, which has none otherwise. */
+Value *value_find(const Graph *g, const char *name, size_t n)
+{
+	Value *v = name_holder(g, name, n);
+	return v && v->kind != VALUE_LITERAL ? v : NULL;
+}
+
 const char *name_fresh(Graph *g, const char *stem)
 {
-	if (!value_find(g, stem, strlen(stem)))
+	if (!name_holder(g, stem, strlen(stem)))
 		return stem;
 	for (uint32_t i = 1;; i++) {
 		/* past the first few, start where a number is likely to be free */
 		char *name = arena_printf(&g->arena, "%s_%u", stem, i <= 4 ? i : g->next_value + i);
-		if (!value_find(g, name, strlen(name)))
+		if (!name_holder(g, name, strlen(name)))
 			return name;
+	}
+}
+
+const char *name_reserve(Graph *g, const char *name, size_t n)
+{
+	Value *v = NEW(&g->arena, Value);
+	v->kind = VALUE_LITERAL;
+	name_add(g, v, name, n);
+	return v->name;
+}
+
+void names_reserve_all(Graph *g, const Graph *from)
+{
+	for (size_t i = 0; i < from->names->size; i++) {
+		const Value *v = from->names->slot[i];
+		if (v && v->kind == VALUE_LITERAL)
+			name_reserve(g, v->name, strlen(v->name));
 	}
 }
 

@@ -94,6 +94,7 @@ struct Node {
 	Value **out;
 	Attr *attr;                           /* known op: one per AttrSpec, kind NONE where optional and not given */
 	const char **attr_name;               /* unknown op: names of attr; else NULL */
+	const char *why;                      /* unknown op: what of it graft cannot do; NULL: the op itself */
 	uint32_t n_in, n_out, n_attr;
 	uint32_t id;                          /* order of creation, unique */
 	int64_t pos;                          /* grows along the list; compare, never store: it may be renumbered */
@@ -160,6 +161,9 @@ Value *value_input(Graph *g, const char *name, size_t n, Type type);
 Value *value_param(Graph *g, const char *name, size_t n, Type type);
 Value *value_literal(Graph *g, Attr literal);
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
+/* No value will get this name, which must be free: it belongs to something else in the file the graph came from. */
+const char *name_reserve(Graph *g, const char *name, size_t n);
+void names_reserve_all(Graph *g, const Graph *from);                /* what is reserved in `from` */
 Output *graph_output(Graph *g, const char *name, Value *v);         /* fails if an output of that name is there */
 
 /* A node with its operands (NULL: not given) and empty outputs; attr holds one Attr per spec (copied, lists included;

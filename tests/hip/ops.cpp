@@ -38,6 +38,7 @@ static const Elementwise elementwise[] = {
 	{"abs", cpu_abs, 1, true, -4, 4, 0},        {"relu", cpu_relu, 1, true, -4, 4, 0},
 	{"maximum", cpu_maximum, 2, true, -4, 4, 0},
 	{"minimum", cpu_minimum, 2, true, -4, 4, 0}, {"exp", cpu_exp, 1, false, -4, 4, 4},
+	{"erf", cpu_erf, 1, false, -4, 4, 4},
 	{"log", cpu_log, 1, false, 0.01, 4, 4},
 	{"tanh", cpu_tanh, 1, false, -4, 4, 4},
 };

@@ -29,6 +29,7 @@ static double want_silu(double a, double b) { return a / (1 + exp(-a)) + 0 * b; 
 static double want_abs(double a, double b) { return fabs(a) + 0 * b; }
 static double want_relu(double a, double b) { return (a > 0 ? a : 0) + 0 * b; }
 static double want_exp(double a, double b) { return exp(a) + 0 * b; }
+static double want_erf(double a, double b) { return erf(a) + 0 * b; }
 static double want_log(double a, double b) { return log(a) + 0 * b; }
 static double want_tanh(double a, double b) { return tanh(a) + 0 * b; }
 static double want_maximum(double a, double b) { return a > b ? a : b; }
@@ -56,6 +57,7 @@ static const Case cases[] = {
 	{ "tanh", cpu_tanh, 1, want_tanh, 1.5, false, false },
 	{ "maximum", cpu_maximum, 2, want_maximum, 0, true, false },
 	{ "minimum", cpu_minimum, 2, want_minimum, 0, true, false },
+	{ "erf", cpu_erf, 1, want_erf, 1, false, false },
 };
 
 /* A shape that broadcasts to `shape`: some axes of size 1, some leading ones not there. */

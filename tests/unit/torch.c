@@ -111,9 +111,8 @@ static void refuses_archive(const char *weights_config, graft_status status, con
 
 /* ---- what is read ---- */
 
-static const float *run(Scene *s, graft_plan **plan)
+static const float *run_on(Scene *s, const float *x, graft_plan **plan)
 {
-	static const float x[] = { 1, 1, 1, 10, 10, 10 };
 	static const int64_t shape[] = { 2, 3 }, stride[] = { 3, 1 };
 	graft_tensors *in;
 	CHECK_INT(graft_tensors_new(s->ctx, &in, &err), GRAFT_OK);
@@ -124,6 +123,12 @@ static const float *run(Scene *s, graft_plan **plan)
 	CHECK_INT(graft_plan_run(*plan, &err), GRAFT_OK);
 	graft_tensors_free(in);
 	return graft_tensors_get(graft_plan_outputs(*plan), "y")->data;
+}
+
+static const float *run(Scene *s, graft_plan **plan)
+{
+	static const float x[] = { 1, 1, 1, 10, 10, 10 };
+	return run_on(s, x, plan);
 }
 
 static void multiplies_by(const char *meta, float a, float b, float c)
@@ -168,6 +173,141 @@ TEST(torch_two_params_may_be_one_tensor)
 	const float *y = run(&s, &plan);
 	CHECK(y[0] == 81 && y[1] == 1 && y[2] == 4 && y[3] == 810);
 	graft_plan_free(plan);
+	end(&s);
+}
+
+typedef struct Sink { char text[1 << 16]; size_t size; } Sink;
+static Sink sink;
+
+static bool keep(void *user, const char *text, size_t size)
+{
+	Sink *s = user;
+	if (s->size + size >= sizeof s->text)
+		return false;
+	memcpy(s->text + s->size, text, size);
+	s->size += size;
+	s->text[s->size] = 0;
+	return true;
+}
+
+static const char *written(const graft_graph *g)
+{
+	sink.size = 0;
+	CHECK_INT(graft_graph_print((graft_graph *)(uintptr_t)g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_OK);
+	return sink.text;
+}
+
+/* ---- ops that are several of ours ---- */
+
+/* What PyTorch computes of { 0.5, -1.25, 2.5 }, { 3.75, -2.5, 0 }. */
+static void gives(const char *node, const float *want)
+{
+	static const float x[] = { 0.5f, -1.25f, 2.5f, 3.75f, -2.5f, 0 };
+	Scene s = begin();
+	graft_plan *plan;
+	archive(model_text((Model){ .nodes = node }), config("weight_0", "false", META(7, I(3), I(1))));
+	CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+	const float *y = run_on(&s, x, &plan);
+	for (int i = 0; i < 6; i++)
+		if (!(y[i] - want[i] <= 4e-6f && want[i] - y[i] <= 4e-6f))
+			test_fail(__FILE__, __LINE__, "%.60s: element %d is %g, not %g", node, i, (double)y[i],
+			          (double)want[i]);
+	graft_plan_free(plan);
+	end(&s);
+}
+
+#define GIVES(target, args, ...) gives(NODE(target, ARG("self", T("x")) args, "y"), (const float[]){ __VA_ARGS__ })
+#define INTS(...) "{\"as_ints\": [" #__VA_ARGS__ "]}"
+#define INT(n) "{\"as_int\": " #n "}"
+#define FLOAT(v) "{\"as_float\": " #v "}"
+
+TEST(torch_ops_that_round)
+{
+	GIVES("aten.floor.default", "", 0, -2, 2, 3, -3, 0);
+	GIVES("aten.ceil.default", "", 1, -1, 3, 4, -2, 0);
+	GIVES("aten.round.default", "", 0, -1, 2, 4, -2, 0);
+	GIVES("aten.trunc.default", "", 0, -1, 2, 3, -2, 0);
+	GIVES("aten.sign.default", "", 1, -1, 1, 1, -1, 0);
+	GIVES("aten.fmod.Scalar", ", " ARG("other", FLOAT(-0.75)), 0.5f, -0.5f, 0.25f, 0, -0.25f, 0);
+}
+
+TEST(torch_activations)
+{
+	GIVES("aten.leaky_relu.default", "", 0.5f, -0.0125f, 2.5f, 3.75f, -0.025f, 0);
+	GIVES("aten.hardtanh.default", "", 0.5f, -1, 1, 1, -1, 0);
+	GIVES("aten.hardtanh_.default", ", " ARG("max_val", FLOAT(3.0)), 0.5f, -1, 2.5f, 3, -1, 0);
+	GIVES("aten.softplus.default", "", 0.974077f, 0.2519291f, 2.5788898f, 3.7732456f, 0.0788897f, 0.6931472f);
+	GIVES("aten.elu.default", "", 0.5f, -0.7134952f, 2.5f, 3.75f, -0.917915f, 0);
+	GIVES("aten.expm1.default", "", 0.6487213f, -0.7134952f, 11.1824942f, 41.5210838f, -0.917915f, 0);
+	GIVES("aten.log_softmax.int", ", " ARG("dim", INT(-1)), -2.1474307f, -3.8974307f, -0.1474308f, -0.0251298f,
+	      -6.2751298f, -3.7751298f);
+}
+
+TEST(torch_ops_that_move)
+{
+	GIVES("aten.flip.default", ", " ARG("dims", INTS(0, -1)), 0, -2.5f, 3.75f, 2.5f, -1.25f, 0.5f);
+	GIVES("aten.roll.default", ", " ARG("shifts", INTS(1, -1)) ", " ARG("dims", INTS(0, 1)), -2.5f, 0, 3.75f,
+	      -1.25f, 2.5f, 0.5f);
+	GIVES("aten.pad.default", ", " ARG("pad", INTS(1, -1)) ", " ARG("value", FLOAT(7.0)), 7, 0.5f, -1.25f, 7, 3.75f,
+	      -2.5f);
+}
+
+TEST(torch_norm_and_blends)
+{
+	gives(NODE("aten.layer_norm.default", ARG("input", T("x")) ", " ARG("normalized_shape", INTS(3)), "y"),
+	      (const float[]){ -0.0543927f, -1.1966395f, 1.2510324f, 1.2977704f, -1.1355492f, -0.1622213f });
+	gives(NODE("aten.layer_norm.default", ARG("input", T("x")) ", " ARG("normalized_shape", INTS(3)) ", "
+	           ARG("weight", T("p_w")) ", " ARG("bias", T("p_w")), "y"),
+	      (const float[]){ 8.5104657f, -0.1966395f, 4.5020648f, 20.6799336f, -0.1355492f, 1.6755574f });
+	GIVES("aten.addcmul.default", ", " ARG("tensor1", T("x")) ", " ARG("tensor2", T("x")) ", " ARG("value", INT(2)),
+	      1, 1.875f, 15, 31.875f, 10, 0);
+	GIVES("aten.lerp.Scalar", ", " ARG("end", T("p_w")) ", " ARG("weight", FLOAT(0.75)), 6.875f, 0.4375f, 2.125f,
+	      7.6875f, 0.125f, 1.5f);
+}
+
+/* How many elements a mask chooses does not matter when all of them become one value. */
+TEST(torch_mask_as_index)
+{
+	static const float x[] = { 0.5f, -1.25f, 2.5f, 3.75f, -2.5f, 0 };
+	const char *nodes[] = {
+		NODE("aten.gt.Scalar", ARG("self", T("x")) ", " ARG("other", INT(0)), "m") ", "
+		NODE("aten.full.default", ARG("size", INTS()) ", " ARG("fill_value", INT(9)), "v") ", "
+		NODE("aten.index_put_.default", ARG("self", T("x")) ", "
+		     ARG("indices", "{\"as_optional_tensors\": [" T("m") "]}") ", " ARG("values", T("v")), "y"),
+		NODE("aten.gt.Scalar", ARG("self", T("x")) ", " ARG("other", INT(0)), "m") ", "
+		NODE("aten.full.default", ARG("size", INTS(1)) ", " ARG("fill_value", INT(9)), "w") ", "
+		NODE("aten.index_put.default", ARG("self", T("x")) ", "
+		     ARG("indices", "{\"as_optional_tensors\": [" T("m") "]}") ", " ARG("values", T("w")), "y"),
+	};
+	for (int i = 0; i < 2; i++) {
+		Scene s = begin();
+		graft_plan *plan;
+		archive(model_text((Model){ .nodes = nodes[i], .more_values = ", \"m\": " META(12, SIZES, STRIDES)
+		                            ", \"v\": " META(7, "", "") ", \"w\": " META(7, I(1), I(1)) }),
+		        config("weight_0", "false", META(7, I(3), I(1))));
+		CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+		if (!i) {
+			const float *y = run_on(&s, x, &plan);
+			CHECK(y[0] == 9 && y[1] == -1.25f && y[2] == 9 && y[3] == 9 && y[5] == 0);
+		} else {
+			CHECK_INT(graft_plan_new(s.g, NULL, NULL, &plan, &err), GRAFT_E_UNSUPPORTED);
+			CHECK_HAS(err.message, "how many elements that is, only a run can say");
+		}
+		if (!i)
+			graft_plan_free(plan);
+		end(&s);
+	}
+}
+
+TEST(torch_node_without_a_result)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = MUL ", {\"target\": \"torch.ops.aten.to.dtype\", \"inputs\": [" ARG("self", T("x")) "], "
+		         "\"outputs\": []}, {\"target\": \"torch.ops.aten.zeros.default\", \"inputs\": [], "
+		         "\"outputs\": []}" });
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	CHECK_STR(written(s.g), text);
 	end(&s);
 }
 
@@ -421,27 +561,6 @@ TEST(torch_damaged_model)
 
 /* ---- what is written ---- */
 
-typedef struct Sink { char text[1 << 16]; size_t size; } Sink;
-static Sink sink;
-
-static bool keep(void *user, const char *text, size_t size)
-{
-	Sink *s = user;
-	if (s->size + size >= sizeof s->text)
-		return false;
-	memcpy(s->text + s->size, text, size);
-	s->size += size;
-	s->text[s->size] = 0;
-	return true;
-}
-
-static const char *written(const graft_graph *g)
-{
-	sink.size = 0;
-	CHECK_INT(graft_graph_print((graft_graph *)(uintptr_t)g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_OK);
-	return sink.text;
-}
-
 TEST(torch_untouched_is_written_as_it_was)
 {
 	Scene s = begin();
@@ -551,6 +670,7 @@ static void check_body(Job *job, void *arg)
 {
 	(void)arg;
 	torch_rows_check(job);
+	torch_autocast_check(job);
 }
 
 TEST(torch_rows_name_what_is_there)

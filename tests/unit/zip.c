@@ -239,13 +239,26 @@ TEST(zip_checksum)
 
 /* ---- writing ---- */
 
-typedef struct Writing { const char *path; } Writing;
-
-static void write_body(Job *job, void *arg)
+/* Runs `body` with the name of a file that it may write. */
+static void in_folder(void (*body)(Job *job, void *path))
 {
-	Writing *w = arg;
+	char folder[64], path[96];
+	snprintf(folder, sizeof folder, "%s/graft-XXXXXX", P_tmpdir);
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/out.pt2", folder);
+	graft_error wrong;
+	graft_context *ctx = context();
+	graft_status status = guarded(context_allocator(ctx), body, path, &wrong);
+	graft_context_free(ctx);
+	unlink(path);
+	rmdir(folder);
+	CHECK_STR(status ? wrong.message : "", "");
+}
+
+static void write_body(Job *job, void *path)
+{
 	Zip *from = zip_open(&job->scratch, (Bytes){ z.data, z.size }, "test.pt2");
-	FileOut *f = file_create(job, w->path);
+	FileOut *f = file_create(job, path);
 	ZipOut *out = zip_create(job, f);
 	zip_begin(out, "root/new", 6, zip_crc(0, "abcdef", 6));
 	zip_data(out, "abc", 3);
@@ -254,7 +267,7 @@ static void write_body(Job *job, void *arg)
 		zip_copy(out, &from->entry[i]);
 	zip_end(out);
 	file_commit(f);
-	Zip *back = zip_open(&job->scratch, file_read(&job->scratch, w->path), w->path);
+	Zip *back = zip_open(&job->scratch, file_read(&job->scratch, path), path);
 	CHECK_INT(back->n, from->n + 1);
 	for (size_t i = 0; i < from->n; i++) {
 		const ZipEntry *a = &from->entry[i], *b = zip_find(back, a->name);
@@ -268,20 +281,86 @@ static void write_body(Job *job, void *arg)
 
 TEST(zip_written)
 {
-	char folder[64], path[96];
-	snprintf(folder, sizeof folder, "%s/graft-XXXXXX", P_tmpdir);
-	CHECK(mkdtemp(folder));
-	snprintf(path, sizeof path, "%s/out.pt2", folder);
 	memset(&z, 0, sizeof z);
 	zip_put(&z, "root/a", "hello", 5);
 	zip_put_packed(&z, "root/packed", "hello hello hello hello", 23);
 	zip_put(&z, "root/empty", "", 0);
 	zip_finish(&z);
-	graft_context *ctx = context();
-	Writing w = { path };
-	graft_status status = guarded(context_allocator(ctx), write_body, &w, &err);
-	graft_context_free(ctx);
-	unlink(path);
-	rmdir(folder);
-	CHECK_INT(status, GRAFT_OK);
+	in_folder(write_body);
+}
+
+/* ---- zip64 ---- */
+
+static Bytes write_wide(Job *job, const char *path)
+{
+	FileOut *f = file_create(job, path);
+	ZipOut *out = zip_create(job, f);
+	zip_widen(out, 4);
+	zip_begin(out, "root/a", 5, zip_crc(0, "hello", 5));
+	zip_data(out, "hello", 5);
+	zip_begin(out, "root/b", 1, zip_crc(0, "x", 1));
+	zip_data(out, "x", 1);
+	zip_end(out);
+	file_commit(f);
+	return file_read(&job->scratch, path);
+}
+
+static void wide_body(Job *job, void *path)
+{
+	Bytes b = write_wide(job, path);
+	Zip *zip = zip_open(&job->scratch, b, path);
+	const ZipEntry *e = zip_find(zip, "root/a");
+	CHECK(e && e->size == 5 && !memcmp(e->data, "hello", 5) && (uintptr_t)e->data % 64 == 0);
+	e = zip_find(zip, "root/b");
+	CHECK(e && e->size == 1 && *e->data == 'x');
+	CHECK(memmem(b.data, b.size, "PK\6\6", 4) && memmem(b.data, b.size, "PK\6\7", 4));
+}
+
+TEST(zip_wide_fields)
+{
+	in_folder(wide_body);
+}
+
+static void wide_lies_body(Job *job, void *path)
+{
+	Bytes b = write_wide(job, path);
+	char *copy = malloc(b.size);
+	CHECK(copy);
+	for (size_t at = 0; at < 8 * b.size; at++) {
+		memcpy(copy, b.data, b.size);
+		copy[at / 8] = (char)(copy[at / 8] ^ 1 << at % 8);
+		Reading r = { copy, b.size, .entry = NULL };
+		graft_status status = reads(&r);
+		CHECK(status == GRAFT_OK || status == GRAFT_E_DATA);
+	}
+	free(copy);
+}
+
+TEST(zip_wide_damaged_anywhere)
+{
+	in_folder(wide_lies_body);
+}
+
+enum { MANY_ENTRIES = 65600 };                /* more than the old end record can count */
+
+static void many_body(Job *job, void *path)
+{
+	FileOut *f = file_create(job, path);
+	ZipOut *out = zip_create(job, f);
+	for (uint32_t i = 0; i < MANY_ENTRIES; i++) {
+		zip_begin(out, arena_printf(&job->scratch, "m/%u", i), 4, zip_crc(0, &i, 4));
+		zip_data(out, &i, 4);
+	}
+	zip_end(out);
+	file_commit(f);
+	Zip *zip = zip_open(&job->scratch, file_read(&job->scratch, path), path);
+	const ZipEntry *e = zip_find(zip, "m/65599");
+	CHECK_INT(zip->n, MANY_ENTRIES);
+	CHECK(e && e->size == 4);
+	CHECK(!memcmp(e->data, &(uint32_t){ 65599 }, 4));
+}
+
+TEST(zip_many_entries)
+{
+	in_folder(many_body);
 }

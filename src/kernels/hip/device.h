@@ -348,6 +348,7 @@ DEVICE int64_t rounded_to(int dtype, int64_t v)
 	DEVICE float name##_of(float a, float b) { return name##f(a, b); } \
 	DEVICE double name##_of(double a, double b) { return name(a, b); }
 FUNCTION1(cos)
+FUNCTION1(erf)
 FUNCTION1(erfc)
 FUNCTION1(exp)
 FUNCTION1(fabs)
