@@ -230,12 +230,10 @@ void lower_argmin(TorchCall *c)
 	     bool_attr(int_named(c, "keepdim", 0)));
 }
 
-/* eps None is what one and the next number of the dtype are apart. */
+/* eps None is what one and the next number are apart in the type that the norm is computed in, float32 for halves. */
 static double norm_eps(const TorchCall *c, graft_dtype d)
 {
-	double none = d == GRAFT_DTYPE_f64 ? DBL_EPSILON : d == GRAFT_DTYPE_f16 ? 0x1p-10 :
-		d == GRAFT_DTYPE_bf16 ? 0x1p-7 : (double)FLT_EPSILON;
-	return f64_named(c, "eps", none);
+	return f64_named(c, "eps", d == GRAFT_DTYPE_f64 ? DBL_EPSILON : (double)FLT_EPSILON);
 }
 
 static Value *norm(TorchCall *c, bool last)

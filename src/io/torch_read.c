@@ -299,18 +299,21 @@ static void read_arg(Reader *r, const Scope *scope, Json object, TorchArg *a)
 
 /* ---- results ---- */
 
-static bool is_free(const Reader *r, const char *name)
+static bool is_free(const Reader *r, const TorchCall *c, const char *name)
 {
+	for (uint32_t i = 0; i < c->n_out; i++)
+		if (!strcmp(c->out_name[i], name))
+			return false;
 	return !value_find(r->g, name, strlen(name)) && !name_slot(&r->top, name, strlen(name))->s;
 }
 
 /* In the file's own graph names stay; a sub-graph's get out of their way. */
-static const char *result_name(Reader *r, const Scope *s, const Name *n)
+static const char *result_name(Reader *r, const Scope *s, const TorchCall *c, const Name *n)
 {
 	if (n->outer)
 		return n->outer;
 	const char *stem = arena_strndup(&r->node, n->s, n->n), *name = stem;
-	for (uint32_t i = 1; s->outer && !is_free(r, name); i++)
+	for (uint32_t i = 1; s->outer && !is_free(r, c, name); i++)
 		name = arena_printf(&r->node, "%s_%u", stem, i <= 4 ? i : r->g->next_value + i);
 	return name;
 }
@@ -333,7 +336,7 @@ static void add_result(void *user, Json name)
 	c->out_place = arena_grow(a, c->out_place, c->n_out, &w->cap[2], sizeof *c->out_place);
 	c->types = arena_grow(a, c->types, c->n_out, &w->cap[3], sizeof *c->types);
 	w->name[c->n_out] = n;
-	c->out_name[c->n_out] = result_name(w->r, w->scope, n);
+	c->out_name[c->n_out] = result_name(w->r, w->scope, c, n);
 	c->out_place[c->n_out] = name.at;
 	c->types[c->n_out++] = read_type(w->r, n->meta);
 }
@@ -729,6 +732,28 @@ static void make_sizes(Reader *r, const Scope *s, const TorchNode *n, const Plac
 	}
 }
 
+static bool reads(const Use *u, const SourceNode *node)
+{
+	const SourceNode *s = u->node ? u->node->source : NULL;
+	while (s && s != node)
+		s = s->outer;
+	return s;
+}
+
+/* Tensors that its text names and none of its nodes reads have to be there when it is written. */
+static void keep_named(const TorchNode *n, const TorchCall *c)
+{
+	for (uint32_t i = 0; i < c->n_args; i++)
+		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++) {
+			Value *v = c->arg[i].tensor[k];
+			const Use *u = v && !v->named ? v->uses : NULL;
+			while (u && !reads(u, &n->source))
+				u = u->next;
+			if (v && !u)
+				v->named = true;
+		}
+}
+
 static void read_node(Reader *r, Scope *s, TorchNode *n)
 {
 	NodeKeys k = take_keys(r->t, n->json);
@@ -754,6 +779,8 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 	if (!n->carried && !inline_graph(r, &c, &sizes))
 		make_nodes(r, &c);
 	n->carried = n->carried || !n->source.n_nodes;
+	if (!n->carried)
+		keep_named(n, &c);
 	bind_to_region(s, n);
 	note_names(r, s, n, &c, &sizes);
 	bind_results(r, &c, results.name);

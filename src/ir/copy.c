@@ -111,8 +111,10 @@ static void copy_node(Copy *c, const Node *n)
 		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr,
 	});
 	arena_release(c->scratch, mark);
-	for (uint32_t i = 0; i < n->n_out; i++)
+	for (uint32_t i = 0; i < n->n_out; i++) {
 		c->value[n->out[i]->id] = made->out[i];
+		made->out[i]->named = n->out[i]->named;
+	}
 	copy_origin(c, n, made);
 	made->why = copy_text(c, n->why);
 	made->source = n->source;

@@ -292,7 +292,7 @@ static bool counts(const Use *u)
 
 uint32_t value_n_users(const Value *v)
 {
-	uint32_t n = 0;
+	uint32_t n = v->named;
 	for (const Use *u = v->uses; u; u = u->next)
 		n += counts(u);
 	return n;
@@ -303,7 +303,7 @@ bool value_used(const Value *v)
 	for (const Use *u = v->uses; u; u = u->next)
 		if (counts(u))
 			return true;
-	return false;
+	return v->named;
 }
 
 /* Outputs by name, as values are; an output is never removed. */

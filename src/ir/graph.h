@@ -50,6 +50,8 @@ struct Value {
 	uint32_t index;                       /* RESULT: which output of def; INPUT, PARAM: place in its list */
 	uint32_t id;                          /* order of creation, unique */
 	uint32_t mark;                        /* scratch for whoever walks; see graph_mark */
+	/* the text of an imported node names it without an operand of ours: zeros_like(x) is a constant here */
+	bool named;
 	Node *def;
 	Use *uses;
 	union {
@@ -192,7 +194,7 @@ void use_set(Use *u, Value *v);               /* makes a use read another value 
 void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by` (same type); repairs the order */
 void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
 
-/* has a use that counts: an output, or a node whose effect is not ASSERTS */
+/* has a use that counts: an output, a node whose effect is not ASSERTS, or an imported text */
 bool value_used(const Value *v);
 uint32_t value_n_users(const Value *v);       /* uses that count */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */

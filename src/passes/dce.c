@@ -2,7 +2,7 @@
  *
  * Marks what the outputs need and sweeps the rest. An unknown op stays, whatever it does; a write stays when its
  * storage is an input's, a parameter's or an unknown op's, or when something that stays looks at it; an assert stays
- * with the value it checks.
+ * with the value it checks; what an imported text names stays.
  */
 #include "pass.h"
 
@@ -84,6 +84,14 @@ static void find_writers(Sweep *s)
 		see(s, s->g->params[i]);
 }
 
+static void keep_named(Sweep *s)
+{
+	for (Node *n = s->g->first; n; n = n->next)
+		for (uint32_t i = 0; i < n->n_out; i++)
+			if (n->out[i]->named)
+				keep_node(s, n);
+}
+
 static void keep_asserts(Sweep *s)
 {
 	for (Node *n = s->g->first; n; n = n->next) {
@@ -115,6 +123,7 @@ void pass_dce(PassRun *run)
 	for (Node *n = s.g->first; n; n = n->next)
 		if (op_code(n->op) == OP_unknown)
 			keep_node(&s, n);
+	keep_named(&s);
 	spread(&s);
 	keep_asserts(&s);
 	sweep_out(&s, run);
