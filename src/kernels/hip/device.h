@@ -422,11 +422,14 @@ struct Max {
 	template <class V> static __device__ V of(V a, V b) { return b > a ? b : a; }
 };
 
+/* A pointer from which V is not deduced, so that it may be nullptr. */
+template <class V> struct NotDeduced { typedef V *type; };
+
 /* Folds the numbers of each `group` neighbouring threads in halves: thread t with thread t + group/2, then t +
  * group/4, ... Every thread gets the result. group is a power of two up to BLOCK. Every thread of the block must come
  * here; those that wait for others of a wider group than the warp meet at one barrier, so a second use of `room`, of
  * BLOCK numbers, needs a barrier before it. */
-template <class Op, class V> DEVICE V group_fold(V v, unsigned group, decltype(v) *room)
+template <class Op, class V> DEVICE V group_fold(V v, unsigned group, typename NotDeduced<V>::type room)
 {
 	enum { WIDEST = 64, WARPS = BLOCK / 32 };             /* of warps; of narrow ones, in a block */
 	unsigned warp = static_cast<unsigned>(warpSize), t = threadIdx.x;
