@@ -52,6 +52,7 @@ static void load_weights(graft_plan *p, const Graph *g)
 {
 	graft_error err = { 0 };
 	Job *job = p->arena.job;
+	p->weights_trouble = g->unread ? arena_strdup(&p->arena, g->unread) : NULL;
 	if (!g->weights)
 		return;
 	if (!path_is_below(g->weights))
@@ -128,7 +129,8 @@ static void report_missing(graft_plan *p)
 	if (missing > NAMES_LISTED)
 		text_printf(&t, " and %u more", missing - NAMES_LISTED);
 	if (missing)
-		fail(job, GRAFT_E_DATA, "no data for %s; give them as inputs or ask for random ones%s%s", t.text,
+		fail(job, p->g->unread ? GRAFT_E_UNSUPPORTED : GRAFT_E_DATA,
+		     "no data for %s; give them as inputs or ask for random ones%s%s", t.text,
 		     p->weights_trouble ? "; " : "", p->weights_trouble ? p->weights_trouble : "");
 }
 

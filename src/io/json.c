@@ -8,6 +8,7 @@
 #include "../ir/lex.h"
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,19 @@ static bool in_number(char c)
 	return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
+size_t json_nonfinite(const JsonText *t, const char *p, double *out)
+{
+	static const struct { const char *word; size_t size; double value; } words[] = {
+		{ "Infinity", 8, INFINITY }, { "-Infinity", 9, -INFINITY }, { "NaN", 3, NAN },
+	};
+	for (size_t i = 0; t->python && i < sizeof words / sizeof *words; i++)
+		if ((size_t)(t->end - p) >= words[i].size && !memcmp(p, words[i].word, words[i].size)) {
+			*out = words[i].value;
+			return words[i].size;
+		}
+	return 0;
+}
+
 static const char *skip_container(const char *p)
 {
 	for (size_t depth = 0;;) {
@@ -66,6 +80,8 @@ const char *json_skip_value(const JsonText *t, const char *p)
 	case 't': case 'n': return p + 4;
 	case 'f': return p + 5;
 	}
+	double d;
+	p += json_nonfinite(t, p, &d);
 	while (p < t->end && in_number(*p))
 		p++;
 	return p;
@@ -109,7 +125,7 @@ static cJSON *make_tree(const JsonText *t, const char *at)
 Json json_check(Arena *a, const char *text, size_t size, const char *file, graft_status wrong)
 {
 	JsonText *t = NEW(a, JsonText);
-	*t = (JsonText){ a, text, text + size, file, wrong };
+	*t = (JsonText){ .arena = a, .data = text, .end = text + size, .file = file, .wrong = wrong };
 	json_scan(t);
 	return (Json){ t, json_skip_space(t, text), NULL };
 }
@@ -262,6 +278,9 @@ JsonKind json_kind(Json v)
 	case 'n': return JSON_NULL;
 	case 't': case 'f': return JSON_BOOL;
 	}
+	double d;
+	if (json_nonfinite(v.text, v.at, &d))
+		return JSON_FLOAT;
 	for (const char *p = v.at; p < v.text->end && in_number(*p); p++)
 		if (*p == '.' || *p == 'e' || *p == 'E')
 			return JSON_FLOAT;
@@ -373,6 +392,8 @@ double json_f64(Json v)
 	double d = 0;
 	if (json_kind(v) != JSON_INT && json_kind(v) != JSON_FLOAT)
 		json_fail(v, v.text->wrong, "wanted a number, found %s", json_kind_name(json_kind(v)));
+	if (json_nonfinite(v.text, v.at, &d))
+		return d;
 	bool read = f64_parse(v.at, (size_t)(json_skip_value(v.text, v.at) - v.at), &d);
 	assert(read && "a number that was checked");
 	(void)read;

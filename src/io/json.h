@@ -23,6 +23,7 @@ typedef struct JsonText {
 	const char *data, *end;
 	const char *file;                     /* for messages */
 	graft_status wrong;                   /* what an accessor fails with: GRAFT_E_GRAPH, GRAFT_E_CONFIG, ... */
+	bool python;                          /* Infinity, -Infinity and NaN are floats, as Python's json writes them */
 } JsonText;
 
 /* A value by its place. item NULL: closed; at NULL: not there (what json_get answers). Passed by value. */
@@ -94,6 +95,7 @@ JsonPlace json_place(const JsonText *t, const char *at, bool of_key, Arena *into
 const char *json_skip_space(const JsonText *t, const char *p);
 const char *json_skip_string(const char *p);          /* p at the opening quote */
 const char *json_skip_value(const JsonText *t, const char *p);
+size_t json_nonfinite(const JsonText *t, const char *p, double *out);     /* the size of such a word at p; 0: none */
 void json_scan(const JsonText *t);                    /* the check itself */
 
 /* Printing. */

@@ -268,6 +268,10 @@ static const char *scan_word(const Scan *s, const char *p, const char *word)
 
 static const char *scan_value(Scan *s, const char *p)
 {
+	double d;
+	size_t word = json_nonfinite(s->t, p, &d);
+	if (word && !goes_on(s, p + word))
+		return p + word;
 	switch (p < s->end ? *p : 0) {
 	case '{': return scan_object(s, p);
 	case '[': return scan_array(s, p);

@@ -551,6 +551,7 @@ Graph *graph_parse_json(Job *job, graft_context *ctx, const char *text, size_t s
 		return r.g;
 	if (err.line || err.status == GRAFT_E_NOMEM || !json_there(r.at))
 		fail_again(job, &err);
-	const JsonText t = { &job->scratch, text, text + size, file, GRAFT_E_GRAPH };
+	const JsonText t = { .arena = &job->scratch, .data = text, .end = text + size, .file = file,
+	                     .wrong = GRAFT_E_GRAPH };
 	json_fail((Json){ &t, r.at.at, NULL }, err.status, "%s", err.message);
 }

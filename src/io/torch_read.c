@@ -861,7 +861,8 @@ Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const 
 		bytes = zip_bytes(&t->document.arena, t->zip, t->model, true);
 		t->file = arena_printf(&t->document.arena, "%s:%s", name, t->model->name);
 	}
-	t->text = (JsonText){ &job->scratch, bytes.data, bytes.data + bytes.size, t->file, GRAFT_E_GRAPH };
+	t->text = (JsonText){ .arena = &job->scratch, .data = bytes.data, .end = bytes.data + bytes.size,
+	                      .file = t->file, .wrong = GRAFT_E_GRAPH, .python = true };
 	t->root = (Json){ &t->text, json_skip_space(&t->text, bytes.data), NULL };
 	read_text(job, t, g);
 	t->text.arena = NULL;

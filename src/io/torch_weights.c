@@ -1,12 +1,12 @@
 /* torch_weights.c - the data of an archive: which record holds which parameter, and whether it fits in there. Nothing
- * is copied that can be used where it lies. Pickles are never read. */
+ * is copied that can be used where it lies. Pickles are never read: what is in one stays unknown. */
 #include "torch.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN \
-	"write the archive again with torch.export.save of torch 2.9 or later, or give model.json alone " \
-	"and the weights as a safetensors file with --inputs"
+#define PICKLED \
+	"the archive's weights are pickled, and graft runs no pickles: write it again with torch.export.save of torch " \
+	"2.9 or later, or give the weights as a safetensors file with --inputs"
 
 typedef struct Weights {
 	Graph *g;
@@ -131,8 +131,10 @@ static void read_entry(const Weights *w, Value *v, const char *folder, Json entr
 	size_t n;
 	Json pickle = json_member(entry, "use_pickle"), meta = json_member_need(entry, "tensor_meta");
 	const char *path = json_text(&w->job->scratch, json_member_need(entry, "path_name"), &n);
-	if (json_there(pickle) && json_bool(pickle))
-		bad(w, GRAFT_E_UNSUPPORTED, v->path, "its data are pickled, and graft runs no pickles: " AGAIN);
+	if (json_there(pickle) && json_bool(pickle)) {
+		w->g->unread = PICKLED;
+		return;
+	}
 	const char *name = arena_printf(&w->job->scratch, "%s%.*s", folder, (int)n, path);
 	const ZipEntry *e = zip_find(w->t->zip, name);
 	if (!e)
@@ -152,10 +154,15 @@ static void read_entry(const Weights *w, Value *v, const char *folder, Json entr
 
 /* ---- the configs ---- */
 
-static Value **find_param(const Weights *w, const char *path)
+/* The place of the first param with that path, n_params for none: a tensor that is used in two places may be two. */
+static size_t find_params(const Weights *w, const char *path)
 {
 	Value wanted = { .path = path }, *key = &wanted;
-	return w->n_params ? bsearch(&key, w->param, w->n_params, sizeof *w->param, by_path) : NULL;
+	Value **any = w->n_params ? bsearch(&key, w->param, w->n_params, sizeof *w->param, by_path) : NULL;
+	size_t i = any ? (size_t)(any - w->param) : w->n_params;
+	while (any && i && !strcmp(w->param[i - 1]->path, path))
+		i--;
+	return i;
 }
 
 static void read_config(Weights *w, const char *folder, const char *config)
@@ -169,12 +176,13 @@ static void read_config(Weights *w, const char *folder, const char *config)
 	for (JsonList l = json_list(json_member_need(root, "config"), JSON_OBJECT); json_more(&l);) {
 		size_t n;
 		/* the key is a string as any other */
-		const char *path = json_text(&w->job->scratch, (Json){ l.here.text, l.key - 1, NULL }, &n);
-		Value **v = find_param(w, arena_strndup(&w->job->scratch, path, n));
-		if (!v || w->found[v - w->param])
-			continue;
-		w->found[v - w->param] = true;
-		read_entry(w, *v, folder, l.here);
+		const char *key = json_text(&w->job->scratch, (Json){ l.here.text, l.key - 1, NULL }, &n);
+		const char *path = arena_strndup(&w->job->scratch, key, n);
+		for (size_t i = find_params(w, path); i < w->n_params && !strcmp(w->param[i]->path, path); i++)
+			if (!w->found[i]) {
+				w->found[i] = true;
+				read_entry(w, w->param[i], folder, l.here);
+			}
 	}
 }
 
@@ -184,13 +192,17 @@ static bool has(const Weights *w, const char *root, const char *name)
 	return e && e->size;
 }
 
+/* Pickles stay where they are: a graph can be rewritten without its weights. */
 static void check_missing(const Weights *w, bool pickled)
 {
-	for (size_t i = 0; i < w->n_params; i++)
-		if (!w->found[i])
-			bad(w, pickled ? GRAFT_E_UNSUPPORTED : GRAFT_E_DATA, w->param[i]->path, pickled
-			    ? "the weights are pickled, and graft runs no pickles: " AGAIN
-			    : "its data are missing: no config of the archive says where they are");
+	for (size_t i = 0; i < w->n_params; i++) {
+		if (w->found[i])
+			continue;
+		if (!pickled)
+			bad(w, GRAFT_E_DATA, w->param[i]->path,
+			    "its data are missing: no config of the archive says where they are");
+		w->g->unread = PICKLED;
+	}
 }
 
 void torch_weights(Graph *g, Torch *t)

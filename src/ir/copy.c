@@ -126,6 +126,7 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 	if (g->document)
 		graph_hold(to, g->document);
 	to->weights = copy_text(&c, g->weights);
+	to->unread = copy_text(&c, g->unread);
 	to->file = copy_text(&c, g->file);
 	to->torch_op = copy_text(&c, g->torch_op);
 	for (const Symbol *s = bindings ? NULL : g->symbols; s; s = s->next)

@@ -117,6 +117,7 @@ struct Graph {
 	graft_context *ctx;
 	const char *name;
 	const char *weights;                  /* safetensors file named by the graph, relative to it; NULL: none */
+	const char *unread;                   /* why data of its params could not be read; NULL: nothing was tried */
 	const char *file;                     /* as given to load; NULL: none */
 	Node *first, *last;
 	uint32_t n_nodes, next_id, next_value, mark;

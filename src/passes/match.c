@@ -200,7 +200,7 @@ static bool take_node(Match *m, int line, const Term *t, Node *n)
 {
 	const Line *l = line >= 0 ? &m->p->match[line] : NULL;
 	if (n->op != t->op || !arity_fits(t, n) || is_matched(m, n) || (l && (uint32_t)l->n_out > n->n_out))
-		return miss(m, (Miss){ .code = "structure", .node = n, .term = t });
+		return l && l->optional ? false : miss(m, (Miss){ .code = "structure", .node = n, .term = t });
 	if (!attrs_fit(m, t, n))
 		return false;
 	m->s.node[t->place] = n;

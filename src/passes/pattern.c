@@ -444,15 +444,21 @@ static void check_emit(Reader *r)
 	}
 }
 
+/* Which value stands for the result when the node is missing must not depend on the alternative. */
+static bool may_be_missing(const Line *l)
+{
+	for (const Term *t = l->term; t; t = t->other)
+		if (t->n_in < 1 || t->in[0].kind != ARG_VALUE || t->in[0].name != l->term->in[0].name)
+			return false;
+	return l->n_out == 1;
+}
+
 static void check_optional(Reader *r)
 {
-	for (int i = 0; i < r->p->n_match; i++) {
-		const Line *l = &r->p->match[i];
-		if (l->optional && (l->n_out != 1 || l->term->n_in < 1 || l->term->in[0].kind != ARG_VALUE ||
-		                    l->term->other))
-			bad(r, "an optional line has one result, one alternative and a name as first operand, unlike",
-			    r->p->name[l->out[0]]);
-	}
+	for (int i = 0; i < r->p->n_match; i++)
+		if (r->p->match[i].optional && !may_be_missing(&r->p->match[i]))
+			bad(r, "an optional line has one result, and one name as first operand of every alternative, unlike",
+			    r->p->name[r->p->match[i].out[0]]);
 }
 
 /* One step of the walk over the pattern: lines whose value is known, or that read a known value. True when it went

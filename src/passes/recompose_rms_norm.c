@@ -2,7 +2,8 @@
  *
  * Tentative: a norm that no fusion takes goes back to the ops it was spelled in, so that an exported graph is not
  * changed for nothing. Two rules, because the casts tell where the product with the weight is rounded. `xf`, `wf` and
- * `nc` are the same values as `x`, `w` and `n` where a model has no casts.
+ * `nc` are the same values as `x`, `w` and `n` where a model has no casts; a cast to the dtype that was there is a clone
+ * in some exports.
  */
 #include "rule.h"
 
@@ -98,7 +99,7 @@ static void early_round(Match *m)
 }
 
 #define NORM \
-	"xf ?= cast(x)\n" \
+	"xf ?= cast(x) | clone(x)\n" \
 	"sq = pow(xf, 2) | mul(xf, xf) | square(xf)\n" \
 	"mn = mean(sq) {axes=[-1], keepdim=true}\n" \
 	"v = add(mn, eps)\n" \
@@ -108,15 +109,15 @@ static void early_round(Match *m)
 const Rule rules_recompose_rms_norm[] = {
 	{ .name  = "rms_norm_late",
 	  .match = NORM
-	           "wf ?= cast(w)\n"
+	           "wf ?= cast(w) | clone(w)\n"
 	           "t = mul(n, wf)\n"
 	           "y = cast(t)",
 	  .emit  = "y = rms_norm(x, w) {eps=eps, round=late}",
 	  .where = norm_fits, .tentative = true },
 	{ .name  = "rms_norm_early",
 	  .match = NORM
-	           "nc ?= cast(n)\n"
-	           "wf ?= cast(w)\n"
+	           "nc ?= cast(n) | clone(n)\n"
+	           "wf ?= cast(w) | clone(w)\n"
 	           "y = mul(nc, wf)",
 	  .emit  = "y = rms_norm(x, w) {eps=eps, round=round}",
 	  .where = early_fits, .attrs = early_round, .computed = "round", .tentative = true },

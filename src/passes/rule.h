@@ -15,7 +15,8 @@
  *
  *     y = mul(w, x)                  either order, when the op commutes
  *     s = pow(x, 2) | mul(x, x)      alternatives, tried in order; terms nest: div(x, sqrt(v))
- *     c ?= cast(x) {dtype=f32}       optional: without the node c is x (its first operand)
+ *     c ?= cast(x) {dtype=f32}       optional: without the node c is x (its first operand, in every
+ *                                    alternative)
  *     y = mean(x) {axes=[-1], keepdim=true}     literals must be equal; axes compare counted from the front
  *     y = reshape(x)                 attributes not named do not matter
  *     y = rms_norm(x, w?)            an operand that may be missing: w is NULL then

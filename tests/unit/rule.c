@@ -133,7 +133,7 @@ TEST(rule_wrong_plan)
 	WRONG("a join is not needed to reach 'a'", .match = "a = neg(x)\nb = cos(a)", .emit = "b = x", .join_at = "a",
 	      .join = no_join);
 	WRONG("both a value and an attribute: 'a'", .match = "a = neg(x)\ny = concat(a) {axis=a}", .emit = "y = x");
-	WRONG("an optional line has one result", .match = "c ?= cast(x) | neg(x)\ny = cos(c)", .emit = "y = x");
+	WRONG("an optional line has one result", .match = "c ?= cast(x) | neg(y)\ny = cos(c)", .emit = "y = x");
 	WRONG("the pattern is in pieces", .match = "y = neg(x)\nc ?= cast(y)", .emit = "y = x");
 	WRONG("attrs and computed go together", .match = "y = neg(x)", .emit = "y = cos(x)", .computed = "d");
 	WRONG("attrs and computed go together", .match = "y = neg(x)", .emit = "y = cos(x)", .attrs = no_attrs);
