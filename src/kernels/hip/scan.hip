@@ -64,6 +64,7 @@ template <class C> KERNEL scan_blocks(Scan s)
 	for (int64_t tile = 0; tile < s.n; tile += BLOCK * PIECE) {
 		int64_t first = tile + threadIdx.x * PIECE;
 		C mine = 0;
+		UNROLL
 		for (int i = 0; i < PIECE; i++)
 			sum[i] = mine = Sum::of(mine, first + i < s.n ? take<C>(s, at, first + i) : 0);
 		C up_to = sum_up_to(mine, room);
@@ -71,6 +72,7 @@ template <class C> KERNEL scan_blocks(Scan s)
 		room[threadIdx.x] = up_to;
 		__syncthreads();
 		C offset = threadIdx.x > 0 ? Sum::of(before, room[threadIdx.x - 1]) : before;
+		UNROLL
 		for (int i = 0; i < PIECE; i++)
 			if (first + i < s.n)
 				give(s, at, first + i, Sum::of(offset, sum[i]));
