@@ -2,7 +2,7 @@
 # exports_torch.sh - the real exports beside this repository: the same bytes where nothing is rewritten, the pairs that are expected, numbers that agree.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-graft=build/graft exports=../shared/exports
+graft=build/graft exports=../shared/exports hip=hip:build/check/hipexec/libgraft_hip.so
 passed=0 failed=0
 tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
@@ -42,6 +42,10 @@ for file in "$exports"/*.pt2; do
 	try "$name: all of it can run" nothing_unsupported "$file"
 	try "$name: PyTorch's logits" $graft run "$file" --device cpu --inputs "$sample" --compare "$sample"
 	try "$name: PyTorch's logits, fused" $graft run "$tmp/opt.pt2" --device cpu --inputs "$sample" --compare "$sample"
+	for warp in 32 64; do
+		try "$name: PyTorch's logits, fused, on the simulator's GPU with warps of $warp" env LD_LIBRARY_PATH=build/hipsim/w$warp \
+			build/check/graft run "$tmp/opt.pt2" --device $hip --inputs "$sample" --compare "$sample"
+	done
 	try "$name: fused and not, the same numbers" $graft verify "$file" "$tmp/opt.pt2" --inputs "$sample"
 done
 
