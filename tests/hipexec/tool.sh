@@ -85,6 +85,10 @@ case_ "fused is the same as not fused" 0 $graft verify "$tmp/g.graft" --random 1
 has out "same: largest difference 0 (relative 0)"
 case_ "the GPU is near the CPU" 0 $graft verify "$tmp/g.graft" -O0 --random 1 --bind T=3 --device $hip --reference cpu
 has out "same: largest difference"
+for g in "torch_autocast s75=4" "torch_sizes s77=5" "torch_sub s0=5"; do
+	set -- $g
+	case_ "$1: the GPU is near the CPU" 0 $graft verify "tests/data/$1.json" --random 1 --bind "$2" --device $hip --reference cpu
+done
 sed 's/eps=1e-0*6/eps=0.5/' "$tmp/g.graft" > "$tmp/other.graft"
 case_ "the first value that differs is found on the GPU" 1 $graft verify "$tmp/g.graft" "$tmp/other.graft" --random 1 --bind T=3 --device $hip
 has err "the first value that differs is q_n"
