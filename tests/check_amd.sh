@@ -1,5 +1,5 @@
 #!/bin/sh
-# check_amd.sh - the GPU kernels compiled for every AMD target, and what the norm kernels became.
+# check_amd.sh - the GPU kernels compiled for every AMD target, and what they became.
 #
 # Debian's hipcc (HIP 5.2.3) compiles for the targets that it knows, clang 19 for all. Per target, of the norm kernels: those with rows at
 # multiples of 16 bytes load and store 16 bytes at a time and nothing else; none uses scratch memory or spills vector registers. A kernel's

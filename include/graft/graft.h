@@ -164,7 +164,7 @@ GRAFT_API graft_status graft_graph_parse(graft_context *ctx, const char *text, s
 
 GRAFT_API void graft_graph_free(graft_graph *g);
 
-/* A copy that shares nothing with the original. */
+/* A copy: what is done to one is not seen in the other, and either may be freed first. */
 GRAFT_API graft_status graft_graph_copy(const graft_graph *g, graft_graph **out, graft_error *err);
 
 /* Writes a graph: to a temporary file that is renamed when whole, so a failure leaves the old file. "-" is standard
@@ -179,6 +179,7 @@ GRAFT_API graft_status graft_graph_set_torch_op(graft_graph *g, const char *name
 /* Receives text piece by piece; returns false to stop (the call then fails with GRAFT_E_IO). */
 typedef bool (*graft_write_fn)(void *user, const char *text, size_t size);
 
+/* What graft_graph_save writes, in pieces, in a format that is named; GRAFT_E_USAGE for AUTO and for an archive. */
 GRAFT_API graft_status graft_graph_print(graft_graph *g, graft_format format, graft_write_fn write, void *user,
                                          graft_error *err);
 
@@ -235,8 +236,8 @@ typedef struct graft_rule {
 	size_t struct_size;           /* sizeof(graft_rule) */
 	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
 	const char *match, *emit;
-	/* more conditions; says why not with graft_match_refuse. NULL: none */
-	/* Asked of every way in which the pattern fits: an op that commutes is tried with its operands either way round. */
+	/* more conditions; says why not with graft_match_refuse. NULL: none. Asked of every way in which the pattern
+	 * fits: an op that commutes is tried with its operands either way round */
 	bool (*where)(void *user, graft_match *m);
 	void *user;                   /* for where */
 } graft_rule;
@@ -301,6 +302,7 @@ typedef struct graft_refusal {
 	const char *message;          /* names, wanted and found */
 } graft_refusal;
 
+/* i from 0 in the order they came up, NULL past the end. */
 GRAFT_API const graft_refusal *graft_report_refusal(const graft_report *r, size_t i);
 
 /* Rewrites made by that pass, -1 when the pass was not considered. */
@@ -375,8 +377,9 @@ typedef struct graft_summary { double min, max, mean; int64_t count, not_finite;
 GRAFT_API graft_summary graft_tensor_summary(const graft_tensor *t);
 
 /* How far two tensors of one dtype and shape are apart, with any strides. They are the same when |x - y| <= atol +
- * rtol * |x| for all elements x of a and y of b; a negative tolerance is chosen by dtype (docs/run.md). max_rel: max_abs
- * over a's largest finite magnitude. GRAFT_E_DIFFERS: the dtypes or shapes are not one. */
+ * rtol * |x| for all elements x of a and y of b; a negative tolerance is chosen by dtype (docs/run.md). NaN agrees with
+ * NaN. max_abs: the largest distance, infinite where only one is finite; max_rel: that over a's largest finite
+ * magnitude. GRAFT_OK whether they are the same or not; GRAFT_E_DIFFERS: dtypes or shapes are not one. */
 typedef struct graft_difference { bool same; double max_abs, max_rel; } graft_difference;
 GRAFT_API graft_status graft_tensor_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol,
                                             graft_difference *out, graft_error *err);
@@ -408,10 +411,12 @@ GRAFT_API graft_status graft_plan_new(graft_graph *g, const graft_plan_options *
                                       graft_plan **out, graft_error *err);
 GRAFT_API void graft_plan_free(graft_plan *p);
 
-/* Runs the plan; any number of times. */
+/* Runs the plan; any number of times. GRAFT_E_DATA: a kernel refuses what is in a tensor (an index outside its table);
+ * GRAFT_E_EXEC: a kernel or the device failed, at the node that the error names. */
 GRAFT_API graft_status graft_plan_run(graft_plan *p, graft_error *err);
 
-/* The outputs of the last run, under the graph's output names; they live until the next run or the plan's end. */
+/* The outputs of the last run, under the graph's output names; they live until the next run or the plan's end. Before
+ * the first run their numbers mean nothing. */
 GRAFT_API const graft_tensors *graft_plan_outputs(const graft_plan *p);
 
 /* Bytes of intermediate storage at the highest point, and what they would be without reuse. */
@@ -448,7 +453,7 @@ typedef struct graft_verify_options {
 	size_t struct_size;           /* sizeof(graft_verify_options) */
 	graft_plan_options run;
 	double rtol, atol;            /* negative: by dtype, see docs/run.md */
-	const char *reference;        /* the device that the first graph runs on; NULL: run.device */
+	const char *reference;        /* the device that the first graph runs on, as run.device; NULL: the same one */
 } graft_verify_options;
 
 typedef struct graft_verify_result {
@@ -460,8 +465,10 @@ typedef struct graft_verify_result {
 	double seconds_a, seconds_b;  /* one run of each, repeated when it is short */
 } graft_verify_result;
 
-/* Runs both with the same inputs and compares outputs by name. Devices are "cpu" (NULL) or "hip"; GRAFT_E_USAGE for
- * "auto". GRAFT_OK whether they agree or not. */
+/* Runs both with the same inputs and compares outputs by name; what is random in the first is the same in the second.
+ * options NULL: zeroes, and tolerances by dtype. inputs may be NULL. Devices are as in graft_plan_options; "auto" is
+ * GRAFT_E_USAGE. GRAFT_OK whether they agree or not; GRAFT_E_GRAPH: their outputs have other names or types; else what
+ * graft_plan_new and graft_plan_run fail with. */
 GRAFT_API graft_status graft_verify(graft_graph *a, graft_graph *b, const graft_verify_options *options,
                                     const graft_tensors *inputs, graft_verify_result *out, graft_error *err);
 

@@ -82,10 +82,9 @@ graft_status cli_save(Cli *c, graft_graph *g, const char *out, graft_format form
 
 /* Adds --kernels packs to the context. */
 graft_status cli_kernels(Cli *c);
-/* A format by name ("text", "json", "dot"); NULL: otherwise. */
+/* A format by name ("text", "json", ...); NULL: otherwise. */
 graft_status cli_format(Cli *c, const char *name, graft_format otherwise, graft_format *out);
-/* What --config, -O, --enable, --disable, --passes, --opt-limit and --target say, in that order; NULL c->err on
- * success. */
+/* A configuration: --rules and --config files first, then -O, --enable, --disable, --passes, --target as they stand. */
 graft_status cli_config(Cli *c, graft_config **out);
 /* --rtol or --atol; -1 when it is not given. Fills c->err and returns false when it is no such number. */
 bool cli_tolerance(Cli *c, OptionId id, double *out);

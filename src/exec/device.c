@@ -84,8 +84,8 @@ static graft_device_fn load(Job *job, const char *path, Arena *into)
 	arena_undo(into, close_library, handle);
 	union { void *object; graft_device_fn fn; } symbol = { dlsym(handle, GRAFT_DEVICE_SYMBOL) };
 	if (!symbol.object)
-		fail(job, GRAFT_E_UNAVAILABLE, "'%s' is no device plugin: it does not export " GRAFT_DEVICE_SYMBOL,
-		     path);
+		fail(job, GRAFT_E_UNAVAILABLE, "'%s' is no device plugin: it does not export " GRAFT_DEVICE_SYMBOL
+		     "; name the " PLUGIN_FILE " that `make hip` builds", path);
 	return symbol.fn;
 }
 

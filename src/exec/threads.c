@@ -108,7 +108,7 @@ Pool *pool_new(Arena *a, int threads)
 	return p;
 }
 
-int pool_size(const Pool *p)
+static int pool_size(const Pool *p)
 {
 	return p->n_workers + 1;
 }

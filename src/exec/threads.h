@@ -10,7 +10,6 @@ enum { MAX_THREADS = 1024 };
 
 /* Threads of an arena: they end with it. threads 0: one per core. Where the system gives fewer, fewer they are. */
 Pool *pool_new(Arena *a, int threads);
-int pool_size(const Pool *p);
 
 /* Calls body over pieces of [0, n), each at least `grain` long, and returns when all ended. The pieces depend on n,
  * grain and the size of the pool alone. Called from inside a body it runs the whole range right there. */

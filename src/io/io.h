@@ -22,9 +22,7 @@ void file_write(Job *job, const char *path, const char *data, size_t size);   /*
 /* Native JSON (docs/format.md). */
 enum { FORMAT_VERSION = 1 };
 Graph *graph_parse_json(Job *job, graft_context *ctx, const char *text, size_t size, const char *file);
-void graph_print_json(Graph *g, Text *t);
-
-/* The same in pieces: flush is called with some text now and then and at the end, and the text starts again. */
+/* In pieces: flush is called with some text now and then and at the end, and the text starts again. */
 void graph_print_json_to(Graph *g, Text *t, void (*flush)(void *user, Text *t), void *user);
 
 /* Strict JSON with places, for config and caps files too: json.h. */

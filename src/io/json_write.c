@@ -9,7 +9,7 @@ enum { PIECE = 1 << 16 };                     /* text is flushed when it has gro
 typedef struct Writer {
 	Graph *g;
 	Text *t;
-	void (*flush)(void *user, Text *t);   /* NULL: the text stays whole */
+	void (*flush)(void *user, Text *t);
 	void *user;
 	Attr defaults[OP_COUNT][MAX_ATTRS];
 } Writer;
@@ -209,7 +209,7 @@ static void put_output(Text *t, const Output *o)
 static void put_line(Writer *w, bool first)
 {
 	text_puts(w->t, first ? "\n" : ",\n");
-	if (w->flush && w->t->size >= PIECE)
+	if (w->t->size >= PIECE)
 		w->flush(w->user, w->t);
 }
 
@@ -295,11 +295,5 @@ void graph_print_json_to(Graph *g, Text *t, void (*flush)(void *user, Text *t), 
 	put_values(w, "params", g->params, g->n_params);
 	put_nodes(w);
 	put_outputs(t, g);
-	if (flush)
-		flush(user, t);
-}
-
-void graph_print_json(Graph *g, Text *t)
-{
-	graph_print_json_to(g, t, NULL, NULL);
+	flush(user, t);
 }

@@ -160,8 +160,6 @@ typedef enum TorchAttrKind { TORCH_GIVEN, TORCH_DECLARED, TORCH_CONDITION, TORCH
 typedef struct TorchAttr { TorchAttrKind kind; TorchWord attr, arg, fallback; } TorchAttr;
 TorchAttr torch_attr_word(TorchWord w);
 
-double torch_f64(Json v);                     /* a float, or a string like "-Infinity" */
-
 /* torch_lower.c: makes the nodes; false: there is no row for the target. */
 bool torch_lower(TorchCall *c);
 Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to);     /* a node on the way */

@@ -1,5 +1,5 @@
-/* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and the functions
- * they name. */
+/* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and what functions
+ * and forms share. */
 #include "torch_lower.h"
 #include "../ir/shape.h"
 #include <assert.h>
@@ -194,7 +194,7 @@ int64_t arg_int(const TorchCall *c, const TorchArg *a)
 }
 
 /* Infinities and NaN are strings there. */
-double torch_f64(Json v)
+static double torch_f64(Json v)
 {
 	static const char *const words[] = { "Infinity", "-Infinity", "NaN" };
 	static const double values[] = { INFINITY, -INFINITY, NAN };

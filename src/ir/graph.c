@@ -279,7 +279,7 @@ static void use_unlink(Use *u)
 	u->value = NULL;
 }
 
-void use_set(Use *u, Value *v)
+static void use_set(Use *u, Value *v)
 {
 	use_unlink(u);
 	use_link(u, v);
@@ -288,14 +288,6 @@ void use_set(Use *u, Value *v)
 static bool counts(const Use *u)
 {
 	return !u->node || u->node->op->effect != ASSERTS;
-}
-
-uint32_t value_n_users(const Value *v)
-{
-	uint32_t n = v->named;
-	for (const Use *u = v->uses; u; u = u->next)
-		n += counts(u);
-	return n;
 }
 
 bool value_used(const Value *v)

@@ -190,17 +190,12 @@ typedef struct NodeSpec {
 Node *node_new(Graph *g, const NodeSpec *spec);
 
 void node_remove(Graph *g, Node *n);          /* its outputs must have no uses; unlinks its operands' uses */
-void use_set(Use *u, Value *v);               /* makes a use read another value (or NULL) */
 void value_replace(Graph *g, Value *old, Value *by);  /* every use of old reads `by` (same type); repairs the order */
 void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
 
 /* has a use that counts: an output, a node whose effect is not ASSERTS, or an imported text */
 bool value_used(const Value *v);
-uint32_t value_n_users(const Value *v);       /* uses that count */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
-
-/* Is there a path from `from` to `to` along operands? Looks only at nodes between the two in the order. */
-bool node_reaches(Graph *g, const Node *from, const Node *to);
 
 /* Storage: which values may share memory. A value made later is looked up through the views it is made of. */
 typedef struct Alias Alias;

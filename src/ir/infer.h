@@ -32,7 +32,6 @@ graft_dtype promoted(const Infer *i);
 
 uint32_t need_axis(const Infer *i, const char *name, int64_t axis, uint32_t rank);
 uint32_t need_line(const Infer *i, const char *name, int64_t axis, const Type *x);   /* of x; a 0-d x has axis 0 */
-graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise);
 
 Dim *dims_new(const Infer *i, uint32_t rank);                         /* graph memory; refuses a rank over the limit */
 Dim *dims_copy(const Infer *i, const Dim *dims, uint32_t rank);

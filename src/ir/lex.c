@@ -22,7 +22,10 @@ size_t text_cut(const char *s, size_t n, size_t max)
 	return max;
 }
 
-const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED])
+enum { TOKEN_DESCRIBED = 80 };
+
+/* "the name 'x'", "the end of the line" */
+static const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED])
 {
 	static const char *const what[] = {
 		[TOK_END] = "the end of the text", [TOK_LINE] = "the end of the line", [TOK_NAME] = "the name",
@@ -404,7 +407,8 @@ void lex_want(Lexer *l, char punct, const char *wanted)
 
 /* ---- printing ---- */
 
-bool name_is_bare(const char *s)
+/* TOK_NAME as a whole, and not true, false, inf, nan or none. */
+static bool name_is_bare(const char *s)
 {
 	static const char *const literals[] = { "true", "false", "inf", "nan", "none" };
 	for (size_t i = 0; i < sizeof literals / sizeof *literals; i++)

@@ -67,15 +67,12 @@ _Noreturn void lex_fail_wanted(const Lexer *l, const char *wanted);
 _Noreturn void lex_fail(const Lexer *l, const Token *at, graft_status status, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-enum { TOKEN_DESCRIBED = 80 };
-const char *token_describe(const Token *t, char buf[TOKEN_DESCRIBED]);    /* "the name 'x'", "the end of the line" */
 size_t text_cut(const char *s, size_t n, size_t max);     /* bytes to show of s: whole characters, at most max bytes */
 
 /* A decimal number without surroundings, in any locale. False: not a number. Too large gives inf. */
 bool f64_parse(const char *s, size_t n, double *out);
 
 /* The other way, for printers. */
-bool name_is_bare(const char *s);             /* TOK_NAME as a whole, and not true, false, inf, nan or none */
 void name_print(Text *t, const char *s);      /* bare where it can be, else as a string */
 void string_print(Text *t, const char *s);    /* "..." */
 

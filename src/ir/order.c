@@ -72,16 +72,6 @@ static bool spread_mark(Node *first, const Node *last, uint32_t mark)
 	}
 }
 
-bool node_reaches(Graph *g, const Node *from, const Node *to)
-{
-	if (from->pos > to->pos)
-		return false;
-	uint32_t mark = graph_mark(g);
-	((Node *)from)->mark = mark;
-	spread_mark((Node *)from, to, mark);
-	return to->mark == mark;
-}
-
 static bool touches(const Alias *a, const Node *n, uint32_t class)
 {
 	for (uint32_t i = 0; i < n->n_in; i++)

@@ -108,7 +108,7 @@ const Type *real(const Infer *i, uint32_t k)
 	return t;
 }
 
-graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise)
+static graft_dtype dtype_attr(const Attr *a, graft_dtype otherwise)
 {
 	return a->kind == ATTR_DTYPE ? (graft_dtype)a->i : otherwise;
 }

@@ -206,7 +206,8 @@ static bool read_rows(Reader *r, const graft_pack *t)
 	return true;
 }
 
-void pack_believe(Pack *p, const graft_pack *table, PackHome home)
+/* pack_read for a table in hand. */
+static void pack_believe(Pack *p, const graft_pack *table, PackHome home)
 {
 	Reader r = { p, peek_open(&home.why->job->scratch), home };
 	graft_pack t;

@@ -42,7 +42,6 @@ typedef struct PackHome { Arena *kept, *why; } PackHome;
 
 void pack_load(Pack *p, PackHome home);       /* as far as LOADS */
 void pack_read(Pack *p, PackHome home);       /* from LOADS as far as ABI; calls the library's graft_pack_v1 */
-void pack_believe(Pack *p, const graft_pack *table, PackHome home);   /* the same for a table in hand */
 void pack_look(Pack *p, PackHome home);       /* all of it, the built-in one included; nothing if it has been done */
 void pack_forget(Pack *p);                    /* what may change: a refusal, self tests; what loaded stays */
 

@@ -43,7 +43,8 @@ static uintptr_t page_size(void)
 	return n > 0 ? (uintptr_t)n : 4096;
 }
 
-bool peek_readable(Peek *p, const void *at, size_t size)
+/* Can size bytes be read there? Asks once a page, so it costs two system calls for most things. */
+static bool peek_readable(Peek *p, const void *at, size_t size)
 {
 	uintptr_t page = page_size(), from = (uintptr_t)at, last;
 	if (!size)

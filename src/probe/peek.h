@@ -8,9 +8,6 @@ typedef struct Peek { int fd[2]; } Peek;
 
 Peek *peek_open(Arena *a);                    /* ends with the arena; GRAFT_E_UNAVAILABLE when no pipe can be made */
 
-/* Can size bytes be read there? Asks once a page, so it costs two system calls for most things. */
-bool peek_readable(Peek *p, const void *at, size_t size);
-
 /* A copy of size bytes; false: they cannot be read, or `at` is not aligned to `align`. */
 bool peek_copy(Peek *p, void *to, const void *at, size_t size, size_t align);
 

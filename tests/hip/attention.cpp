@@ -1,12 +1,8 @@
 /* attention.cpp - attention against the reference kernel: sizes around every edge of the tiles, both ways of sharing
- * out the keys, rows that see nothing, numbers that are none. */
+ * out the keys, masks, rows that see nothing, numbers that are none. */
 #include "hip.h"
 #include <cmath>
 #include <cstring>
-
-extern "C" int cpu_scaled_dot_product_attention(const graft_launch *l);
-
-static const std::vector<int> floats = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};
 
 static graft_launch_fn attention() { return hip_kernel("scaled_dot_product_attention"); }
 
@@ -16,12 +12,8 @@ static void compare(Tensor &q, Tensor &k, Tensor &v, Tensor &mask, const Attrs &
 {
 	Shape shape = q.shape;
 	shape.back() = v.shape.back();
-	Tensor want(q.dtype, shape), got(q.dtype, shape, layout);
-	std::string what = q.text() + " " + k.text() + " " + v.text() + (attr[0].i ? " causal" : "");
-	CHECK_IS(run_cpu(cpu_scaled_dot_product_attention, {&q, &k, &v, &mask}, {&want}, attr), 0, hip_message());
-	CHECK_IS(run_hip(attention(), {&q, &k, &v, &mask}, {&got}, attr, what), 0, what + ": " + hip_message());
-	if (still_good())
-		check_close(got, want, 1, 4e-6 + 3e-8 * static_cast<double>(q.shape.back()), what);
+	COMPARE(scaled_dot_product_attention, {&q, &k, &v, &mask}, q.dtype, shape, layout, attr, 1,
+	        4e-6 + 3e-8 * static_cast<double>(q.shape.back()));
 }
 
 static void one(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, bool causal,
@@ -86,6 +78,34 @@ TEST(attention_layouts)
 				q.fill(r), k.fill(r), v.fill(r), mask.fill(r);
 				compare(q, k, v, mask, attrs(false), layout == EXPANDED ? GAPS : of);
 			}
+}
+
+static void one_masked(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, int mask,
+                       bool causal)
+{
+	Tensor q(dtype, {2, 3, queries, depth}, any(r)), k(dtype, {2, 1, keys, depth}, any(r)),
+		v(dtype, {3, keys, width}, any(r)), m;
+	q.fill(r), k.fill(r), v.fill(r);
+	if (mask == 1)
+		m = Tensor(GRAFT_DTYPE_bool, {queries, keys}).fill(r);
+	if (mask == 2)
+		m = Tensor(dtype, {2, 1, 1, keys}).fill(r);
+	COMPARE(scaled_dot_product_attention, {&q, &k, &v, &m}, dtype, {2, 3, queries, width}, any_result(r),
+	        {attr_int(causal), mask ? attr_float(0.3) : attr_none()}, 1, 4e-6);
+}
+
+TEST(attention_masks)
+{
+	Random r;
+	for (int dtype : floats) {
+		one_masked(r, dtype, 1, 1, 4, 4, 0, false);
+		one_masked(r, dtype, 9, 33, 8, 5, 0, false);
+		one_masked(r, dtype, 10, 40, 4, 6, 1, false);
+		one_masked(r, dtype, 3, 65, 8, 7, 2, false);
+		one_masked(r, dtype, 17, 17, 6, 4, 0, true);
+		one_masked(r, dtype, 4, 12, 3, 260, 0, true);
+		one_masked(r, dtype, 2, 0, 3, 4, 0, false);
+	}
 }
 
 /* Queries that see no key at all, or none of the first tile, get what the reference gives. */

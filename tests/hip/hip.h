@@ -47,6 +47,11 @@ struct Random {
 	}
 };
 
+#define X(name, ...) GRAFT_DTYPE_##name,
+inline const std::vector<int> every = {GRAFT_DTYPE_MAP(X)};
+#undef X
+inline const std::vector<int> floats = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};  /* computed in float32 */
+
 double ulp(int dtype, double v);              /* distance of neighbours at v; 0 for an integer */
 bool floating(int dtype);
 
@@ -146,6 +151,15 @@ bool same_bits(const Tensor &a, const Tensor &b);
 
 extern "C" const graft_pack *graft_pack_v1(void);
 graft_launch_fn hip_kernel(const char *op);
+
+/* The reference kernels of its ops. */
+extern "C" {
+#define ROW(name, rounds) int cpu_##name(const graft_launch *l);
+#include "../../src/kernels/hip/pack.def"
+#undef ROW
+}
+
+std::string text_of(const char *op, const Tensors &in, const Tensor &out);
 
 /* The kernel into `layout` on the device, the reference into dense memory; see check_close. */
 void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,

@@ -8,26 +8,9 @@
 #include <cmath>
 #include <cstring>
 
-extern "C" {
-#define ROW(name, rounds) int cpu_##name(const graft_launch *l);
-#include "../../src/kernels/hip/pack.def"
-#undef ROW
-}
-
-static const std::vector<int> every = {GRAFT_DTYPE_bool, GRAFT_DTYPE_u8, GRAFT_DTYPE_i8, GRAFT_DTYPE_i16,
-                                       GRAFT_DTYPE_i32, GRAFT_DTYPE_i64, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16,
-                                       GRAFT_DTYPE_f32, GRAFT_DTYPE_f64, GRAFT_DTYPE_f8e4m3fn, GRAFT_DTYPE_f8e5m2};
 static const std::vector<int> numbers = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64,
                                          GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAFT_DTYPE_u8};
 static const std::vector<int> index_types = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32};
-
-static std::string text_of(const char *op, const Tensors &in, const Tensor &out)
-{
-	std::string what = op;
-	for (const Tensor *t : in)
-		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
-	return what + " -> " + out.text();
-}
 
 struct Kind { int dtype; Shape shape; };
 

@@ -553,14 +553,19 @@ graft_launch_fn hip_kernel(const char *op)
 	abort();
 }
 
+std::string text_of(const char *op, const Tensors &in, const Tensor &out)
+{
+	std::string what = op;
+	for (const Tensor *t : in)
+		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
+	return what + " -> " + out.text();
+}
+
 void compare_into(const char *op, graft_launch_fn cpu, const Tensors &in, int dtype, const Shape &shape, Layout layout,
                   const Attrs &attr, double ulps, double slack)
 {
 	Tensor want(dtype, shape), got(dtype, shape, layout);
-	std::string what = op;
-	for (const Tensor *t : in)
-		what += " " + (t->dtype == GRAFT_DTYPE_COUNT ? "none" : t->text());
-	what += " -> " + got.text();
+	std::string what = text_of(op, in, got);
 	int status = run_cpu(cpu, in, {&want}, attr);
 	CHECK_IS(status, 0, what + ": the reference says " + hip_message());
 	CHECK_IS(run_hip(hip_kernel(op), in, {&got}, attr, what), 0, what + ": " + hip_message());

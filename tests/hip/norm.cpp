@@ -4,8 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-static const std::vector<int> dtypes = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};
-
 static double nearest(int dtype, double v)
 {
 	Tensor one(dtype, {1});
@@ -75,7 +73,7 @@ static void pair(Random &r, int dtype, int64_t m, int64_t q_n, int64_t kv_n, int
 TEST(norm_deepseek)
 {
 	Random r;
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int early = 0; early < 2; early++)
 			for (int64_t m : {1, 3, 32})
 				pair(r, dtype, m, 1536, 512, 64, early, 2);
@@ -89,10 +87,10 @@ TEST(norm_lengths)
 	const std::vector<int64_t> lengths = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 63, 64, 65, 127, 128, 129, 255, 256,
 	                                      257, 511, 512, 513, 768, 769, 1023, 1024, 1025, 1535, 1536, 1537, 2047,
 	                                      2048, 2049, 3072, 4096, 4097, 7168, 8192};
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (size_t i = 0; i < lengths.size(); i++)
 			pair(r, dtype, 2, lengths[i], lengths[lengths.size() - 1 - i], 64, i % 2, 2);
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int64_t n : {8193, 16383, 16384, 16385, 20000, 32768, 32769, 40000})
 			pair(r, dtype, 1, n, 512, 8, n % 2, 1);
 }
@@ -101,7 +99,7 @@ TEST(norm_lengths)
 TEST(norm_rows)
 {
 	Random r;
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int64_t m : {0, 1, 2, 3, 255, 256, 257, 513})
 			pair(r, dtype, m, 24, 8, 8, m % 2);
 	for (int64_t m : warp == 32 ? Shape{4095, 4096, 16383} : Shape{4095, 16384})
@@ -115,7 +113,7 @@ TEST(norm_rows)
 TEST(norm_does_not_depend_on_the_launch)
 {
 	Random r;
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int64_t n : {96, 1536, 2056}) {
 			Tensor many(dtype, {520, n}), few(dtype, {2, n}), odd(dtype, {2, n}, {2 * n + 3, 2}, 1),
 				w(dtype, {n});
@@ -142,7 +140,7 @@ TEST(norm_does_not_depend_on_the_launch)
 TEST(norm_any_layout)
 {
 	Random r;
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int x_layout = 0; x_layout < LAYOUTS; x_layout++)
 			for (int y_layout : {DENSE, GAPS, PERMUTED, NEGATIVE, ODD})
 				for (const Shape &shape : {Shape{5, 40}, Shape{2, 3, 33}, Shape{64}}) {
@@ -177,7 +175,7 @@ TEST(norm_fused_on_three_axes)
 TEST(norm_without_a_weight)
 {
 	Random r;
-	for (int dtype : dtypes) {
+	for (int dtype : floats) {
 		Tensor x(dtype, {3, 72}), none, y = x;
 		x.fill(r);
 		CHECK_IS(run_hip(hip_kernel("rms_norm"), {&x}, {&y}, alone(1e-6, false), "no weight"), 0,
@@ -192,7 +190,7 @@ TEST(norm_without_a_weight)
 /* zeros; inf; NaN; denormals; squares that overflow float16 and, in float32, float32. */
 TEST(norm_extremes)
 {
-	for (int dtype : dtypes)
+	for (int dtype : floats)
 		for (int64_t n : {64, 33}) {
 			double tiny = ulp(dtype, 0), huge = dtype == GRAFT_DTYPE_f16 ? 65504 : 3e38;
 			Tensor x(dtype, {6, n}), w(dtype, {n}), y = x, none;

@@ -7,13 +7,6 @@
 #include <cmath>
 #include <cstring>
 
-extern "C" {
-#define ROW(name, rounds) int cpu_##name(const graft_launch *l);
-#include "../../src/kernels/hip/pack.def"
-#undef ROW
-}
-
-static const std::vector<int> floats = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16};
 static const std::vector<int> numbers = {GRAFT_DTYPE_f32, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16, GRAFT_DTYPE_f64};
 static const std::vector<int> integers = {GRAFT_DTYPE_i64, GRAFT_DTYPE_i32, GRAFT_DTYPE_u8, GRAFT_DTYPE_bool};
 static const double EPS = 1.2e-7;
@@ -164,11 +157,6 @@ TEST(elementwise_of_many_axes)
 }
 
 /* ---- moves ---- */
-
-static const std::vector<int> every = {GRAFT_DTYPE_bool, GRAFT_DTYPE_u8, GRAFT_DTYPE_i8, GRAFT_DTYPE_i16,
-                                       GRAFT_DTYPE_i32, GRAFT_DTYPE_i64, GRAFT_DTYPE_f16, GRAFT_DTYPE_bf16,
-                                       GRAFT_DTYPE_f32, GRAFT_DTYPE_f64, GRAFT_DTYPE_f8e4m3fn, GRAFT_DTYPE_f8e4m3fnuz,
-                                       GRAFT_DTYPE_f8e5m2};
 
 TEST(cast_every_dtype)
 {
@@ -404,34 +392,6 @@ TEST(rope_pairs)
 			}
 }
 
-static void one_attention(Random &r, int dtype, int64_t queries, int64_t keys, int64_t depth, int64_t width, int mask,
-                          bool causal)
-{
-	Tensor q(dtype, {2, 3, queries, depth}, any(r)), k(dtype, {2, 1, keys, depth}, any(r)),
-		v(dtype, {3, keys, width}, any(r)), m;
-	q.fill(r), k.fill(r), v.fill(r);
-	if (mask == 1)
-		m = Tensor(GRAFT_DTYPE_bool, {queries, keys}).fill(r);
-	if (mask == 2)
-		m = Tensor(dtype, {2, 1, 1, keys}).fill(r);
-	COMPARE(scaled_dot_product_attention, {&q, &k, &v, &m}, dtype, {2, 3, queries, width}, any_result(r),
-	        {attr_int(causal), mask ? attr_float(0.3) : attr_none()}, 1, 4e-6);
-}
-
-TEST(attention_masks)
-{
-	Random r;
-	for (int dtype : floats) {
-		one_attention(r, dtype, 1, 1, 4, 4, 0, false);
-		one_attention(r, dtype, 9, 33, 8, 5, 0, false);
-		one_attention(r, dtype, 10, 40, 4, 6, 1, false);
-		one_attention(r, dtype, 3, 65, 8, 7, 2, false);
-		one_attention(r, dtype, 17, 17, 6, 4, 0, true);
-		one_attention(r, dtype, 4, 12, 3, 260, 0, true);
-		one_attention(r, dtype, 2, 0, 3, 4, 0, false);
-	}
-}
-
 TEST(matmul_shapes)
 {
 	Random r;
@@ -551,7 +511,6 @@ TEST(ops_schedules)
 		Random r;
 		schedule(seed);
 		one_reduce(r, GRAFT_DTYPE_f32, {2, 2100}, {1}, false);
-		one_attention(r, GRAFT_DTYPE_bf16, 9, 40, 8, 5, 1, false);
 		Tensor x(GRAFT_DTYPE_bf16, {3, 2049}), a(GRAFT_DTYPE_f32, {65, 33}), b(GRAFT_DTYPE_f32, {33, 20});
 		x.fill(r), a.fill(r), b.fill(r);
 		COMPARE(softmax, {&x}, GRAFT_DTYPE_bf16, {3, 2049}, DENSE, {attr_int(1), attr_none()}, 1, 1e-6);

@@ -381,16 +381,10 @@ static Mat mat_of(const graft_tensor *t)
 	return m;
 }
 
-static bool multiple_of_16(int64_t stride, int64_t size) { return stride * size % 16 == 0; }
-
 /* Does each row of each batch start at a multiple of 16 bytes, its elements side by side? */
 static int32_t packed(const Mat &m, const Nest &batch, int32_t t)
 {
-	bool all = m.j == 1 && multiple_of_16(m.i, batch.item[t]) &&
-	           reinterpret_cast<uintptr_t>(batch.base[t]) % 16 == 0;
-	for (int32_t axis = 0; axis < batch.rank; axis++)
-		all = all && multiple_of_16(batch.stride[axis][t], batch.item[t]);
-	return all;
+	return m.j == 1 && m.i * batch.item[t] % 16 == 0 && nest_aligned(&batch, t);
 }
 
 static bool shapes_fit(const Attention *a)

@@ -62,6 +62,7 @@ Nest nest_over(const graft_tensor *over);
 bool nest_add(Nest *n, const graft_tensor *t);
 void nest_axis(Nest *n, int64_t size, const int64_t *strides);
 void nest_join(Nest *n);
+bool nest_aligned(const Nest *n, int32_t t);  /* tensor t is at a multiple of 16 bytes wherever the nest goes */
 
 /* As a walk, over as many tensors as it has. */
 Walk nest_walk(const Nest *n);

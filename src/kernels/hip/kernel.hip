@@ -151,6 +151,14 @@ void nest_join(Nest *n)
 	n->rank = rank;
 }
 
+bool nest_aligned(const Nest *n, int32_t t)
+{
+	bool all = reinterpret_cast<uintptr_t>(n->base[t]) % 16 == 0;
+	for (int32_t axis = 0; axis < n->rank; axis++)
+		all = all && n->stride[axis][t] * n->item[t] % 16 == 0;
+	return all;
+}
+
 Walk nest_walk(const Nest *n)
 {
 	Walk w = {};

@@ -287,12 +287,8 @@ static void fold_batch(Product *p, Nest *batch)
 /* Do pieces of 16 bytes along the nearer axis of operand t lie at multiples of 16 in every batch? */
 static int32_t packed(const Nest &batch, int t, const Mat &m)
 {
-	int64_t size = batch.item[t], far = m.i == 1 ? m.j : m.i;
-	bool all = (m.i == 1 || m.j == 1) && far * size % 16 == 0 &&
-	           reinterpret_cast<uintptr_t>(batch.base[t]) % 16 == 0;
-	for (int32_t axis = 0; axis < batch.rank; axis++)
-		all = all && batch.stride[axis][t] * size % 16 == 0;
-	return all;
+	int64_t far = m.i == 1 ? m.j : m.i;
+	return (m.i == 1 || m.j == 1) && far * batch.item[t] % 16 == 0 && nest_aligned(&batch, t);
 }
 
 static int product_run(const graft_launch *l, Product *p, Nest *batch, const graft_tensor *bias)
