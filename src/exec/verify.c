@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct Pair {
 	Job *job;
@@ -20,13 +19,11 @@ typedef struct Pair {
 
 static double run_once(Job *job, graft_plan *p)
 {
-	struct timespec from, to;
 	graft_error err;
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	double from = profile_clock();
 	if (graft_plan_run(p, &err))
 		fail_again(job, &err);
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	return (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+	return profile_clock() - from;
 }
 
 enum { REPEATED_BELOW = 5 };                  /* seconds */
