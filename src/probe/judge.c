@@ -132,7 +132,11 @@ static bool covers_arch(const Ask *q, const Row *row, Text *why)
 			return true;
 		s += word;
 	}
-	text_printf(why, "is made for %s, not for %s; build the pack for %s too", row->kernel.archs, q->arch, q->arch);
+	text_printf(why, "is made for %s, not for %s; ", row->kernel.archs, q->arch);
+	if (strcmp(q->arch, "cpu"))
+		text_printf(why, "build the pack for %s too", q->arch);
+	else
+		text_puts(why, "name the machine it is for with --target, by a file of graft probe --save");
 	return false;
 }
 

@@ -94,7 +94,8 @@ TEST(probe_tiers)
 		  "-> ()`, wanted `" DUAL "(q, q_w, kv, kv_w) -> (q_n, kv_n) {q_eps: float, kv_eps: float, round: "
 		  "late|early}`; use a pack made for graft " GRAFT_VERSION },
 		{ "arch", GRAFT_TIER_SIGNATURE,
-		  DUAL " of '%s' (test 1.0) is made for gfx90a, gfx942, not for cpu; build the pack for cpu too" },
+		  DUAL " of '%s' (test 1.0) is made for gfx90a, gfx942, not for cpu; name the machine it is for with "
+		  "--target, by a file of graft probe --save" },
 		{ "good", GRAFT_TIER_ARCH, "'%s' (test 1.0) has " DUAL " version 3 for cpu" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
