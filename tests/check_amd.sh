@@ -88,6 +88,9 @@ look_at_norms() {
 			exit bad
 		}' "$out/notes" "$out/memory"
 	verdict $? "norm kernels for $target"
+	# A product and a conversion that are one fma with +0 make 0 of -0.
+	! llvm-objdump-19 -d --no-show-raw-insn "$object" | grep -qE 'v_(fma|mad)_mix(lo|hi)?_f(16|32).*, 0( |$)'
+	verdict $? "signs of zeros for $target"
 }
 
 # Sums in scratch memory would cost a load and a store each time: an array whose loops were not unrolled.

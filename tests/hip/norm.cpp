@@ -24,7 +24,7 @@ void check_row(const Tensor &x, const Tensor &w, const Tensor &y, int64_t row, d
 		double want = (early ? nearest(x.dtype, v) : v) * scale, got = y.get(row * n + i);
 		double room = ulp(x.dtype, want) + (early ? ulp(x.dtype, v) * fabs(scale) : 0) + 16 *
 			ulp(GRAFT_DTYPE_f32, want);
-		if (!(fabs(got - want) <= room))
+		if (!(fabs(got - want) <= room) || (want == 0 && std::signbit(got) != std::signbit(want)))
 			failed(__FILE__, __LINE__,
 			       what + ": row " + std::to_string(row) + ", element " + std::to_string(i) + " is " +
 			       std::to_string(got) + ", not " + std::to_string(want));
