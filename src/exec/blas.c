@@ -1,7 +1,7 @@
 /* blas.c - finding a BLAS, and cutting products into tiles. */
 #include "blas.h"
+#include "lead.h"
 #include <dlfcn.h>
-#include <limits.h>
 #include <string.h>
 
 enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112 };         /* cblas.h's numbers */
@@ -88,19 +88,12 @@ static void plain_product(const Product *p)
 
 /* ---- tiles ---- */
 
-/* How BLAS sees a matrix of rows x cols with these strides; false when it has no words for it (rows that overlap). */
 static bool as_blas(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride, int *trans, int *ld)
 {
-	bool swap = col_stride != 1 && cols > 1;
-	int64_t lead = swap ? col_stride : row_stride, length = swap ? rows : cols, lines = swap ? cols : rows;
-	if (swap && row_stride != 1 && rows > 1)
-		return false;
-	if (lines <= 1 && lead < length)
-		lead = length;
-	if (lead < length || lead < 1 || lead > INT_MAX || rows > INT_MAX || cols > INT_MAX)
+	bool swap;
+	if (rows > INT_MAX || cols > INT_MAX || !blas_lead(rows, cols, row_stride, col_stride, &swap, ld))
 		return false;
 	*trans = swap ? TRANSPOSED : AS_IS;
-	*ld = (int)lead;
 	return true;
 }
 

@@ -540,6 +540,14 @@ bool node_writes(const Node *n)
 	return (len && n->name[len - 1] == '_') || (base && n->name[base - 1] == '_');
 }
 
+bool graph_writes(const Graph *g)
+{
+	for (const Node *n = g->first; n; n = n->next)
+		if (node_writes(n))
+			return true;
+	return false;
+}
+
 const Attr *node_attr_named(const Node *n, const char *name)
 {
 	for (uint32_t i = 0; i < n->n_attr; i++)

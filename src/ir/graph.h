@@ -217,6 +217,7 @@ Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roo
 /* Effect WRITES, or an unknown op whose name, or what stands in front of its last '.', ends in '_' (torch's
  * convention). */
 bool node_writes(const Node *n);
+bool graph_writes(const Graph *g);            /* some node does */
 
 /* Attributes of known ops, by place in the row. */
 static inline const Attr *node_attr(const Node *n, int i)

@@ -57,17 +57,9 @@ static void spread(Sweep *s)
 	}
 }
 
-static bool any_writes(const Graph *g)
-{
-	for (const Node *n = g->first; n; n = n->next)
-		if (node_writes(n))
-			return true;
-	return false;
-}
-
 static void find_writers(Sweep *s)
 {
-	if (!any_writes(s->g))
+	if (!graph_writes(s->g))
 		return;
 	s->alias = alias_of(s->g, s->a);
 	s->writers = NEW_ARRAY(s->a, s->g->next_value, Writer *);

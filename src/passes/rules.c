@@ -54,14 +54,6 @@ static Engine *engine_new(PassRun *run, const Rule *rules)
 	return e;
 }
 
-static bool any_writes(const Graph *g)
-{
-	for (const Node *n = g->first; n; n = n->next)
-		if (node_writes(n))
-			return true;
-	return false;
-}
-
 /* Nodes whose value a tentative node stands in for: no rule starts there. */
 static void find_held(Engine *e)
 {
@@ -118,7 +110,7 @@ static bool sweep(Engine *e)
 void rules_run(PassRun *run, const Rule *rules)
 {
 	Engine *e = engine_new(run, rules);
-	e->m->alias = any_writes(run->g) ? alias_of(run->g, run->scratch) : NULL;
+	e->m->alias = graph_writes(run->g) ? alias_of(run->g, run->scratch) : NULL;
 	for (int i = 0;; i++) {
 		pass_forget(run);
 		bool again = sweep(e);

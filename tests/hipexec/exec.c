@@ -1,5 +1,6 @@
 /* exec.c - plans on a GPU, on hipsim at both warp sizes: numbers, launches, graphs, faults, refusals. */
 #include "../../src/exec/compare.h"
+#include "../unit/shortage.h"
 #include "../unit/test.h"
 #include <graft/graft.h>
 #include <hipsim.h>
@@ -722,45 +723,28 @@ TEST(every_hip_call_of_a_self_test_fails_once)
 	done(&s);
 }
 
-/* Counts allocations of the host; the one numbered `fail_at` finds no memory. */
-static long count, fail_at, held;
-
-static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-	(void)user, (void)old_size;
-	if (!new_size) {
-		held -= ptr != NULL;
-		free(ptr);
-		return NULL;
-	}
-	if (++count == fail_at)
-		return NULL;
-	held += ptr == NULL;
-	return realloc(ptr, new_size);
-}
-
 TEST(every_allocation_fails_once)
 {
-	static const graft_allocator counting = { resize, NULL };
+	Shortage m = { 0 };
+	const graft_allocator counting = { shortage_resize, &m };
 	allocator = &counting;
 	long total = 0;
 	for (long nth = 0; nth <= total; nth++) {
 		fresh(64);
-		fail_at = 0;
-		held = 0;
+		m = (Shortage){ 0 };
 		Stage s = odd_stage(brief);
-		count = 0;
-		fail_at = nth;
+		m.count = 0;
+		m.fail_at = nth;
 		graft_status status = whole_job(&s, true);
-		total = nth ? total : count;
+		total = nth ? total : m.count;
 		if (nth && status != GRAFT_E_NOMEM)
 			test_fail(__FILE__, __LINE__, "allocation %ld of %ld: status %d: %s", nth, total, (int)status,
 			          s.err.message);
 		if (!nth)
 			must(&s, status);
-		fail_at = 0;
+		m.fail_at = 0;
 		done(&s);
-		CHECK_INT(held, 0);
+		CHECK_INT(m.held, 0);
 		nothing_left();
 	}
 	allocator = NULL;

@@ -100,7 +100,7 @@ TEST(config_lists)
 
 static graft_status load(Fixture *f, const char *text, char *path)
 {
-	strcpy(path, "/tmp/graft-config-XXXXXX");
+	strcpy(path, P_tmpdir "/graft-config-XXXXXX");
 	int fd = mkstemp(path);
 	size_t n = strlen(text);
 	if (fd < 0 || write(fd, text, n) != (ssize_t)n)

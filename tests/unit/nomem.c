@@ -2,6 +2,7 @@
  *
  * Arenas ask for memory in large pieces, so the graph has enough layers for each part of a job to need some of its own.
  */
+#include "shortage.h"
 #include "test.h"
 #include <cjson/cJSON.h>
 #include <graft/graft.h>
@@ -15,31 +16,11 @@ enum { LAYERS = 6 };
 #define FILES "build/check/nomem"
 
 /* Counts allocations, of graft's and of cJSON's; the one numbered `fail_at` finds no memory. */
-static long count, fail_at, held;
-
-static bool fails(void)
-{
-	return ++count == fail_at;
-}
-
-static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-	(void)user;
-	if (!new_size) {
-		held -= ptr != NULL;
-		free(ptr);
-		return NULL;
-	}
-	if (fails())
-		return NULL;
-	held += ptr == NULL;
-	(void)old_size;
-	return realloc(ptr, new_size);
-}
+static Shortage shortage;
 
 static void *hooked_malloc(size_t size)
 {
-	return fails() ? NULL : malloc(size);
+	return shortage_hits(&shortage) ? NULL : malloc(size);
 }
 
 /* ---- the graph: one norm as a node, one spelled out, in each layer ------------------------------------------ */
@@ -251,11 +232,11 @@ static const struct { const char *name; Work work; } jobs[] = {
 /* One job from a fresh context, its nth allocation failing. */
 static graft_status attempt(Work work, long nth, graft_error *err)
 {
-	graft_allocator mem = { resize, NULL };
+	graft_allocator mem = { shortage_resize, &shortage };
 	graft_context *ctx;
 	graft_graph *g;
-	count = 0;
-	fail_at = nth;
+	shortage.count = 0;
+	shortage.fail_at = nth;
 	if (graft_context_new(&mem, &ctx, err))
 		return err->status;
 	graft_status status = graft_graph_parse(ctx, text(), strlen(text()), "sample", &g, err);
@@ -270,17 +251,17 @@ static graft_status attempt(Work work, long nth, graft_error *err)
 static void sweep(const char *name, Work work)
 {
 	graft_error err;
-	held = 0;
+	shortage.held = 0;
 	if (attempt(work, 0, &err))
 		test_fail(__FILE__, __LINE__, "%s, without a failure: %s", name, err.message);
-	long total = count;
-	CHECK_INT(held, 0);
+	long total = shortage.count;
+	CHECK_INT(shortage.held, 0);
 	CHECK(total > 10);
 	for (long nth = 1; nth <= total; nth++) {
 		graft_status status = attempt(work, nth, &err);
-		if (status != GRAFT_E_NOMEM || err.status != GRAFT_E_NOMEM || held)
+		if (status != GRAFT_E_NOMEM || err.status != GRAFT_E_NOMEM || shortage.held)
 			test_fail(__FILE__, __LINE__, "%s, allocation %ld of %ld: status %d, %ld blocks held: %s", name,
-			          nth, total, (int)status, held, err.message);
+			          nth, total, (int)status, shortage.held, err.message);
 	}
 }
 

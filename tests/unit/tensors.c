@@ -1,4 +1,5 @@
 /* tensors.c - collections of tensors, .safetensors and .npy. */
+#include "shortage.h"
 #include "test.h"
 #include <graft/graft.h>
 #include <stdlib.h>
@@ -448,19 +449,6 @@ TEST(tensors_that_cannot_be_are_refused)
 
 /* ---- no memory ---- */
 
-typedef struct Shortage { long count, fail_at; } Shortage;
-
-static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-	Shortage *m = user;
-	(void)old_size;
-	if (!new_size) {
-		free(ptr);
-		return NULL;
-	}
-	return ++m->count == m->fail_at ? NULL : realloc(ptr, new_size);
-}
-
 /* Loads, sets and saves with the n-th allocation failing; what failed must have changed nothing. */
 static graft_status attempt(const Scene *s, Shortage *m, long n)
 {
@@ -468,8 +456,8 @@ static graft_status attempt(const Scene *s, Shortage *m, long n)
 	graft_context *ctx;
 	graft_tensors *t;
 	graft_status status;
-	*m = (Shortage){ 0, n };
-	if ((status = graft_context_new(&(graft_allocator){ resize, m }, &ctx, NULL)))
+	*m = (Shortage){ .fail_at = n };
+	if ((status = graft_context_new(&(graft_allocator){ shortage_resize, m }, &ctx, NULL)))
 		return status;
 	status = graft_tensors_new(ctx, &t, NULL);
 	if (!status) {

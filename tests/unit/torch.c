@@ -1,5 +1,6 @@
 /* torch.c - torch.export archives: what is read, every lie that is refused, what is written back. */
 #include "../../src/io/torch.h"
+#include "shortage.h"
 #include "test.h"
 #include "zips.h"
 #include <stdlib.h>
@@ -614,27 +615,11 @@ TEST(torch_only_what_was_imported_is_written)
 
 /* ---- memory ---- */
 
-static long count, failing, held;
-
-static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-	(void)user, (void)old_size;
-	if (!new_size) {
-		held -= ptr != NULL;
-		free(ptr);
-		return NULL;
-	}
-	if (++count == failing)
-		return NULL;
-	held += ptr == NULL;
-	return realloc(ptr, new_size);
-}
-
-static graft_status load_and_write(void)
+static graft_status load_and_write(Shortage *m)
 {
 	graft_context *ctx;
 	graft_graph *g = NULL;
-	graft_status status = graft_context_new(&(graft_allocator){ resize, NULL }, &ctx, &err);
+	graft_status status = graft_context_new(&(graft_allocator){ shortage_resize, m }, &ctx, &err);
 	if (status)
 		return status;
 	sink.size = 0;
@@ -655,13 +640,14 @@ TEST(torch_every_allocation_fails_once)
 	                            .more_values = ", \"t\": " META(7, SIZES, STRIDES), .output = "t" }),
 	        config("weight_0", "false", META(7, I(3), I(1))));
 	graft_status status = GRAFT_E_NOMEM;
-	for (failing = 1; status == GRAFT_E_NOMEM && failing < 10000; failing++) {
-		count = 0;
-		status = load_and_write();
-		CHECK_INT(held, 0);
+	long nth = 1;
+	for (; status == GRAFT_E_NOMEM && nth < 10000; nth++) {
+		Shortage m = { .fail_at = nth };
+		status = load_and_write(&m);
+		CHECK_INT(m.held, 0);
 	}
 	CHECK_INT(status, GRAFT_OK);
-	CHECK(failing > 20);
+	CHECK(nth > 20);
 }
 
 /* ---- the table ---- */

@@ -7,6 +7,7 @@
  * Row-major c = a * b is column-major transpose(c) = transpose(b) * transpose(a), so b is passed first.
  */
 #include "session.h"
+#include "../lead.h"
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -162,14 +163,12 @@ void blas_close(graft_session *s)
 static bool side_of(const BlasLib *b, const void *data, int64_t rows, int64_t cols, int64_t row_stride,
                     int64_t col_stride, int64_t batch, Side *out)
 {
-	bool swap = col_stride != 1 && cols > 1;
-	int64_t lead = swap ? col_stride : row_stride, length = swap ? rows : cols, lines = swap ? cols : rows;
-	if (swap && row_stride != 1 && rows > 1)
+	bool swap;
+	int lead;
+	if (!blas_lead(rows, cols, row_stride, col_stride, &swap, &lead) || batch < 0)
 		return false;
-	if (lines <= 1 && lead < length)
-		lead = length;
-	*out = (Side){ data, swap ? b->transposed : b->as_is, (int)lead, batch };
-	return lead >= length && lead >= 1 && lead <= INT_MAX && batch >= 0;
+	*out = (Side){ data, swap ? b->transposed : b->as_is, lead, batch };
+	return true;
 }
 
 static bool number(int64_t n)
