@@ -75,7 +75,7 @@ static size_t count_ops(Count *counts, const Graph *g, bool only_unknown)
 {
 	size_t n = 0, folded = 0;
 	for (const Node *node = g->first; node; node = node->next)
-		if (!only_unknown || op_code(node->op) == OP_unknown)
+		if (!node->note && (!only_unknown || op_code(node->op) == OP_unknown))
 			counts[n++] = (Count){ node->name, node->why, op_code(node->op) != OP_unknown, 1 };
 	qsort(counts, n, sizeof *counts, by_name);
 	for (size_t i = 0; i < n; i++) {

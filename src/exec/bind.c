@@ -58,7 +58,7 @@ void bind_refuse_unknown(Job *job, const Graph *g)
 {
 	Troubles t = { 0 };
 	for (const Node *n = g->first; n; n = n->next)
-		if (op_code(n->op) == OP_unknown)
+		if (op_code(n->op) == OP_unknown && !n->note)
 			add_trouble(&t, &job->scratch, n->name, node_label(n),
 			            n->why ? n->why : "not an op of graft's, see `graft ops`");
 	report(job, &t);

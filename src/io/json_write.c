@@ -259,12 +259,16 @@ static void put_head(Text *t, const Graph *g)
 
 static void put_nodes(Writer *w)
 {
+	bool first = true;
 	text_puts(w->t, ",\n\"nodes\": [");
 	for (const Node *n = w->g->first; n; n = n->next) {
-		put_line(w, n == w->g->first);
+		if (n->note)
+			continue;
+		put_line(w, first);
 		put_node(w, n);
+		first = false;
 	}
-	text_puts(w->t, w->g->first ? "\n]" : "]");
+	text_puts(w->t, first ? "]" : "\n]");
 }
 
 static void put_outputs(Text *t, const Graph *g)

@@ -1,9 +1,8 @@
 /* torch.h - torch.export: model.json and the .pt2 archive around it (docs/torch.md).
  *
- *   read:   a node of the file ──torch_ops.def──> one or more nodes of ours, each knowing its SourceNode and where its
- *           names stand in it
- *   write:  our nodes in order ──> the text of their SourceNode, names exchanged where they changed; or torch_ops.def
- *           backwards
+ *   read:   a node of the file ──torch_ops.def──> a unit of ours (../ir/graph.h): one or more nodes, each knowing its
+ *           SourceNode and where its names stand in it; or a note, when it only has to do with sizes
+ *   write:  our units in order ──> their text, names exchanged where they changed; or torch_ops.def backwards
  *
  * Everything that graft does not understand stays in the text, and the text is what gets written. The document (the
  * mapped file, the places in it, the weights) is read only and shared by a graph and its copies.
@@ -15,42 +14,17 @@
 
 enum { TORCH_SECTIONS = 3 };                  /* sym_int_values, sym_bool_values, sym_float_values */
 
-/* A name in a node's text that no value's place says: of a size, or of a tensor that a carried node reads. */
-typedef struct TorchName {
-	const char *place;
-	const char *as;                       /* its name outside of all sub-graphs; NULL: it has none, only a number */
-	const struct TorchNode *maker;        /* of a size that is read: who makes it; NULL: an input */
-	const char *meta;                     /* of a size made in a sub-graph: its entry there; NULL: the graph has one */
-	uint8_t section;
-	bool made, tensor;
-} TorchName;
-
-/* A node of the file. Values only it makes that are no tensors (sizes) are names without nodes of ours: it is carried
- * along. */
+/* A node of the file. */
 typedef struct TorchNode {
 	SourceNode source;                    /* first; the array of a graph is in the file's order */
 	Json json;
-	const char *target;                   /* without "torch.ops.", NUL-terminated */
 	/* of the node itself, as it stands; NULL: files of this version have none */
 	const char *name;
 	size_t name_size;
-	uint32_t id;                          /* counts all nodes, those of sub-graphs too */
-	bool carried;                         /* it has no nodes here, and is written where it stood */
-	bool bound;                           /* means something else outside of the sub-graph that sets autocast */
-	uint32_t n_made, n_names;
-	const char *const *made;              /* where the names of the tensors it makes stand */
-	const TorchName *names;
 } TorchNode;
 
-/* A sub-graph that was inlined: its nodes, and for each of its tensors' inputs the name it has inside and where the
- * outer name stands. */
-typedef struct TorchInlined {
-	TorchNode *node;
-	size_t n_nodes;
-	const char **inner, **place;
-	uint32_t n_inputs;
-	Json tensor_values;
-} TorchInlined;
+/* A sub-graph that was inlined. */
+typedef struct TorchInlined { TorchNode *node; size_t n_nodes; } TorchInlined;
 
 typedef struct Torch {
 	Document document;                    /* first */
@@ -59,9 +33,6 @@ typedef struct Torch {
 	Json root, graph, nodes, tensor_values, outputs, output_specs, sizes[TORCH_SECTIONS];
 	TorchNode *node;
 	size_t n_nodes;
-	const TorchName *size_output;         /* sizes among the outputs */
-	uint32_t n_size_outputs;
-	uint32_t n_ids;
 	bool has_kind, has_name, has_hop;     /* which keys the nodes of this file have */
 	Zip *zip;                             /* NULL: a bare model.json */
 	const ZipEntry *model;
@@ -122,6 +93,7 @@ typedef struct TorchCall {
 	Graph *g;
 	Arena *scratch;
 	TorchNode *node;
+	const char *target;                   /* node->source.op */
 	TorchArg *arg;
 	uint32_t n_args, n_out;
 	const char **out_name, **out_place;   /* of its tensors */
@@ -176,6 +148,11 @@ void torch_keep(TorchCall *c);
 bool torch_is_json(const char *text, size_t size);    /* has it the keys of a model.json? A look, no check. */
 /* `file` holds the arena of what was read; the document takes it over. */
 Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const char *name);
+
+extern const DocumentWays torch_ways;
+
+/* torch_spell.c: see DocumentWays.refuses */
+const char *torch_refuses(Graph *g, const Node *n, Arena *a);
 
 /* torch_write.c: to model.json, or to an archive like the one g was read from. */
 void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user);

@@ -88,7 +88,7 @@ static bool cast_arg(TorchCall *c, TorchArg *a, graft_dtype to)
 
 bool torch_autocast(TorchCall *c)
 {
-	Policy policy = c->autocast == GRAFT_DTYPE_COUNT ? NONE : policy_of(c->node->target, c->device);
+	Policy policy = c->autocast == GRAFT_DTYPE_COUNT ? NONE : policy_of(c->target, c->device);
 	if (policy == NONE || (policy == F32_SUM && asks_for_dtype(c)))
 		return false;
 	graft_dtype to = policy == LOWER ? c->autocast : policy == PROMOTE ? widest(c) : GRAFT_DTYPE_f32;

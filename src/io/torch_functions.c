@@ -10,7 +10,7 @@ void lower_to(TorchCall *c)
 	Operand x = operand(c, "self");
 	const TorchArg *copy = arg_named(c, "copy");
 	graft_dtype dtype = c->types[0].dtype;
-	bool is_copy = !strcmp(c->node->target, "aten._to_copy.default") ||
+	bool is_copy = !strcmp(c->target, "aten._to_copy.default") ||
 		(copy && copy->tag == TAG_bool && json_bool(copy->value));
 	if (x.value->type.dtype != dtype)
 		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = dtype }, NOTHING);
@@ -24,12 +24,12 @@ void lower_alpha(TorchCall *c)
 	if (!alpha)
 		give_up(c, "the argument 'alpha' is missing");
 	Value *scaled = emit2(c, "mul", operand(c, "other"), literal(c, arg_scalar(c, alpha)), false);
-	emit2(c, strstr(c->node->target, ".sub") ? "sub" : "add", operand(c, "self"), made(scaled), true);
+	emit2(c, strstr(c->target, ".sub") ? "sub" : "add", operand(c, "self"), made(scaled), true);
 }
 
 void lower_addmm(TorchCall *c)
 {
-	bool batched = strstr(c->node->target, ".baddbmm");
+	bool batched = strstr(c->target, ".baddbmm");
 	Value *y = emit2(c, "matmul", operand(c, batched ? "batch1" : "mat1"), operand(c, batched ? "batch2" : "mat2"),
 	                 false);
 	Operand bias = operand(c, "self");
@@ -213,7 +213,7 @@ void lower_extreme(TorchCall *c)
 	Attr axis = axis_attr(int_named(c, "dim", 0)),
 		keepdim = bool_attr(int_named(c, "keepdim", 0));
 	Attr axes = { .kind = ATTR_AXES, .n = 1, .ints = (int64_t[]){ axis.i } };
-	bool least = strstr(c->node->target, ".min.");
+	bool least = strstr(c->target, ".min.");
 	if (c->n_out != 2)
 		give_up(c, "wanted two results");
 	TorchCall values = only_result(c, 0), ids = only_result(c, 1);
@@ -341,7 +341,7 @@ static double correction(const TorchCall *c)
 
 void lower_var(TorchCall *c)
 {
-	bool root = strstr(c->node->target, ".std."), both = c->n_out == 2;
+	bool root = strstr(c->target, ".std."), both = c->n_out == 2;
 	Operand x = operand(c, "self");
 	Attr axes = { .kind = ATTR_AXES }, keepdim = bool_attr(int_named(c, "keepdim", 0));
 	axes.ints = int_list(c, "dim", &axes.n);

@@ -334,13 +334,6 @@ static Attr attr_declared(const TorchCall *c, const AttrSpec *spec)
 
 /* ---- making nodes ---- */
 
-static void count_node(TorchNode *n)
-{
-	n->source.n_nodes++;
-	for (SourceNode *s = &n->source; s->outer; s = (SourceNode *)(uintptr_t)s->outer)
-		((SourceNode *)(uintptr_t)s->outer)->n_nodes++;
-}
-
 static const char *helper_name(const TorchCall *c)
 {
 	return name_fresh(c->g, arena_printf(&c->g->arena, "%s_tmp", c->n_out ? c->out_name[0] : "assert"));
@@ -363,8 +356,7 @@ Value *emit_as(TorchCall *c, NodeSpec spec, const Operand *in, bool last)
 	spec.types = last && !c->loose ? c->types : spec.types;
 	Node *n = node_new(c->g, &spec);
 	n->source = &c->node->source;
-	n->place = place;
-	count_node(c->node);
+	n->places = arena_copy(&c->g->document->arena, &(Places){ place, NULL }, sizeof(Places));
 	return n->n_out ? n->out[0] : NULL;
 }
 
@@ -576,7 +568,7 @@ static bool lower_target(TorchCall *c, const char *target)
 /* `x.div_(y)` is t = div(x, y); copy_(x, t). */
 static bool lower_in_place(TorchCall *c)
 {
-	const char *target = c->node->target, *dot = strrchr(target, '.');
+	const char *target = c->target, *dot = strrchr(target, '.');
 	if (!dot || dot == target || dot[-1] != '_' || c->n_out != 1 || !c->n_args || c->arg[0].tag != TAG_tensor)
 		return false;
 	const char *tmp = helper_name(c), *nowhere = NULL;
@@ -593,8 +585,8 @@ static bool lower_in_place(TorchCall *c)
 bool torch_lower(TorchCall *c)
 {
 	TorchCall cast = *c;
-	c->node->bound = torch_autocast(&cast);
-	return lower_target(&cast, c->node->target) || lower_in_place(&cast);
+	c->node->source.bound = torch_autocast(&cast);
+	return lower_target(&cast, c->target) || lower_in_place(&cast);
 }
 
 Value *torch_cast(TorchCall *c, Value *v, const char *place, graft_dtype to)
@@ -649,7 +641,7 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 
 void torch_keep(TorchCall *c)
 {
-	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->node->target };
+	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->target };
 	Attr *attrs = NEW_ARRAY(c->scratch, c->n_args, Attr);
 	const char **names = NEW_ARRAY(c->scratch, c->n_args, const char *);
 	uint32_t most = 0;
@@ -669,7 +661,7 @@ void torch_keep(TorchCall *c)
 	spec.attr = attrs;
 	spec.attr_name = names;
 	emit_as(c, spec, in, true);
-	c->node->bound = c->autocast != GRAFT_DTYPE_COUNT;
+	c->node->source.bound = c->autocast != GRAFT_DTYPE_COUNT;
 	if (c->why)
 		c->g->last->why = arena_strdup(&c->g->arena, c->why);
 }

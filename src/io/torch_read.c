@@ -18,10 +18,9 @@ typedef struct Name {
 	NameKind kind;
 	Json meta;
 	Value *value;                         /* once it is made */
-	/* of a sub-graph's result: the name it gets, that of a value outside; NULL: none. Of a size: its name outside */
-	const char *outer;
-	const TorchNode *maker;               /* of a size; NULL: an input */
-	bool known_outside;                   /* the graph itself says what the size `outer` is */
+	const char *outer;                    /* of a sub-graph's result: the name it gets outside; NULL: none */
+	/* of an input or result of a sub-graph: where the text of the node that holds it names the same; NULL: nowhere */
+	const char *outside;
 } Name;
 
 /* Autocast, as it is on in a sub-graph. */
@@ -41,7 +40,7 @@ typedef struct Reader {
 	Torch *t;
 	Graph *g;
 	Scope top;
-	Json signature, ranges;
+	Json signature, ranges, calls;
 	Json at;                              /* what is being read */
 	Arena node;                           /* what a node needs while it is read */
 } Reader;
@@ -192,6 +191,14 @@ static Type read_type(Reader *r, Json meta)
 	return t;
 }
 
+static Value *new_size(Reader *r, const Name *name, const char *as)
+{
+	Value *v = value_size(r->g, as, strlen(as));
+	v->meta = name->meta.at;
+	v->section = (uint8_t)(name->kind - NAME_INT);
+	return v;
+}
+
 /* ---- tensors of an argument ---- */
 
 typedef void Visit(void *user, Json name);    /* at NULL: an optional tensor that is not there */
@@ -253,11 +260,12 @@ static void visit_sizes(TorchUnion u, void *user, Visit *visit)
 	}
 }
 
-typedef struct Places { Reader *r; const char **place; uint32_t n; size_t cap; } Places;
+/* Where names stand. */
+typedef struct Sizes { Reader *r; const char **place; uint32_t n; size_t cap; } Sizes;
 
 static void add_place(void *user, Json name)
 {
-	Places *p = user;
+	Sizes *p = user;
 	if (!json_there(name))
 		return;
 	p->place = arena_grow(&p->r->t->document.arena, p->place, p->n, &p->cap, sizeof *p->place);
@@ -380,15 +388,24 @@ static const char *read_target(Reader *r, Json v)
 }
 
 /* A node that makes sizes, or only checks some, has nothing to run: the sizes are symbols here. */
-static bool is_carried(const TorchNode *n, const TorchCall *c, bool makes_sizes)
+static bool is_note(const TorchCall *c, bool makes_sizes)
 {
 	static const char *const checks[] = { "aten._assert_scalar", "aten._assert_async", "aten.sym_constrain_range" };
 	if (c->n_out)
 		return false;
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
-		if (!strncmp(n->target, checks[i], strlen(checks[i])))
+		if (!strncmp(c->target, checks[i], strlen(checks[i])))
 			return true;
 	return makes_sizes;
+}
+
+static Node *add_note(Reader *r, const TorchCall *c)
+{
+	static const char *const nowhere[1];
+	Node *n = node_new(r->g, &(NodeSpec){ .op = &op_table[OP_unknown], .name = c->target, .note = true });
+	n->source = &c->node->source;
+	n->places = arena_copy(&r->t->document.arena, &(Places){ nowhere, NULL }, sizeof(Places));
+	return n;
 }
 
 typedef struct Lowering { TorchCall *c; Torch *t; bool done; } Lowering;
@@ -424,7 +441,6 @@ static void make_nodes(Reader *r, TorchCall *c)
 {
 	graft_error err;
 	const Node *last = r->g->last;
-	uint32_t before = c->node->source.n_nodes;
 	Lowering l = { c, r->t, false };
 	graft_status status = guarded(context_allocator(r->g->ctx), lower_body, &l, &err);
 	r->t->text.arena = &r->job->scratch;
@@ -432,15 +448,12 @@ static void make_nodes(Reader *r, TorchCall *c)
 		fail_again(r->job, &err);
 	if (!status && l.done)
 		return;
-	uint32_t made = c->node->source.n_nodes - before;
 	while (r->g->last != last)
 		node_remove(r->g, r->g->last);
-	for (SourceNode *s = &c->node->source; s; s = (SourceNode *)(uintptr_t)s->outer)
-		s->n_nodes -= made;
 	c->scratch = &r->node;
 	if (status)
 		c->why = arena_strdup(&r->node, err.message);
-	else if (torch_row(c->node->target))
+	else if (torch_row(c->target))
 		c->why = "one of its arguments means nothing to graft";
 	torch_keep(c);
 }
@@ -471,7 +484,7 @@ static const char *device_of(Reader *r, const Scope *s)
 /* The place of the graph among the arguments of an op that runs it as it is; -1: it is no such op. */
 static int graph_arg(const TorchCall *c)
 {
-	const char *target = c->node->target;
+	const char *target = c->target;
 	bool grad = !strcmp(target, "higher_order.wrap_with_set_grad_enabled"),
 		cast = !strcmp(target, "higher_order.wrap_with_autocast");
 	uint32_t i = 0;
@@ -532,19 +545,19 @@ static bool knows_ops(Reader *r, TorchCall *c, const Scope *s)
 	return true;
 }
 
-/* A size of the sub-graph is called what the outer graph calls it. */
-static bool join_size(Scope *s, const char *place, Name *outside)
+/* A size of the sub-graph is what the outer graph has for it at `outside`. */
+static bool join_size(Scope *s, const char *place, const Scope *outer, const char *outside)
 {
-	Name *name = find_name(s, place);
-	if (!name || !outside || name->kind == NAME_TENSOR || name->kind != outside->kind || name->outer)
+	Name *name = find_name(s, place), *is = find_name(outer, outside);
+	if (!name || !is || name->kind == NAME_TENSOR || name->kind != is->kind || name->value)
 		return false;
-	name->outer = outside->outer;
-	name->known_outside = outside->known_outside;
+	name->value = is->value;
+	name->outside = outside;
 	return true;
 }
 
 /* Each result must be made by a node of the sub-graph, and be one result only. */
-static bool join_outputs(Scope *s, const TorchCall *c, const Places *sizes, Places *inner)
+static bool join_outputs(Scope *s, const TorchCall *c, const Sizes *sizes, Sizes *inner)
 {
 	uint32_t n = 0;
 	for (JsonList l = json_list(s->outputs, JSON_ARRAY); json_more(&l);) {
@@ -556,10 +569,11 @@ static bool join_outputs(Scope *s, const TorchCall *c, const Places *sizes, Plac
 		Name *name = u.tag == TAG_tensor ? find_name(s, torch_name_at(name_of(u.value))) : NULL;
 		if (!name || name->value || name->outer || n == c->n_out)
 			return false;
+		name->outside = c->out_place[n];
 		name->outer = c->out_name[n++];
 	}
 	for (uint32_t i = 0; i < inner->n && inner->n == sizes->n; i++)
-		if (!join_size(s, inner->place[i], find_name(c->scope, sizes->place[i])))
+		if (!join_size(s, inner->place[i], c->scope, sizes->place[i]))
 			return false;
 	return n == c->n_out && inner->n == sizes->n;
 }
@@ -567,7 +581,7 @@ static bool join_outputs(Scope *s, const TorchCall *c, const Places *sizes, Plac
 /* The one size that an argument names. */
 static const char *size_place(Reader *r, TorchUnion u)
 {
-	Places p = { .r = r };
+	Sizes p = { .r = r };
 	visit_sizes(u, &p, add_place);
 	return p.n == 1 ? p.place[0] : NULL;
 }
@@ -577,20 +591,12 @@ static bool join_size_input(Reader *r, Scope *s, const TorchCall *c, TorchUnion 
 	const char *inner = size_place(r, in), *outer = size_place(r, (TorchUnion){ arg->tag, arg->value });
 	if (!inner || !outer)
 		return true;
-	const Name *outside = find_name(c->scope, outer);
-	Name *name = find_name(s, inner);
-	if (!name || !join_size(s, inner, find_name(c->scope, outer)))
-		return false;
-	name->maker = outside->maker;
-	return true;
+	return join_size(s, inner, c->scope, outer);
 }
 
-static bool join_inputs(Reader *r, Scope *s, const TorchCall *c, uint32_t first, TorchInlined *in)
+static bool join_inputs(Reader *r, Scope *s, const TorchCall *c, uint32_t first)
 {
-	Arena *a = &r->t->document.arena;
 	uint32_t i = first;
-	in->inner = NEW_ARRAY(a, c->n_args, const char *);
-	in->place = NEW_ARRAY(a, c->n_args, const char *);
 	for (JsonList l = json_list(s->inputs, JSON_ARRAY); json_more(&l); i++) {
 		TorchUnion u = torch_union(l.here);
 		if (i == c->n_args || u.tag != c->arg[i].tag)
@@ -603,31 +609,27 @@ static bool join_inputs(Reader *r, Scope *s, const TorchCall *c, uint32_t first,
 		if (name->value)
 			return false;
 		name->value = c->arg[i].tensor[0];
-		in->inner[in->n_inputs] = torch_name_at(name_of(u.value));
-		in->place[in->n_inputs++] = c->arg[i].place[0];
+		name->outside = c->arg[i].place[0];
 	}
 	return i == c->n_args;
 }
 
-static bool inline_graph(Reader *r, TorchCall *c, const Places *sizes)
+static bool inline_graph(Reader *r, TorchCall *c, const Sizes *sizes)
 {
 	int at = graph_arg(c);
 	if (at < 0)
 		return false;
 	Scope s;
-	Places made = { .r = r };
+	Sizes made = { .r = r };
 	TorchInlined *in = NEW(&r->t->document.arena, TorchInlined);
 	open_scope(&r->job->scratch, &s, json_member_need(c->arg[at].value, "graph"), (Scope *)(uintptr_t)c->scope);
 	if (at >= 3 && !set_autocast(r, c, &s))
 		return false;
-	if (!knows_ops(r, c, &s) || !join_inputs(r, &s, c, (uint32_t)at + 1, in) ||
-	    !join_outputs(&s, c, sizes, &made))
+	if (!knows_ops(r, c, &s) || !join_inputs(r, &s, c, (uint32_t)at + 1) || !join_outputs(&s, c, sizes, &made))
 		return false;
-	in->tensor_values = s.tensor_values;
 	c->node->source.inlined = in;
 	read_nodes(r, &s, &c->node->source, &in->node, &in->n_nodes);
-	for (uint32_t i = 0; i < made.n; i++)
-		find_name(c->scope, sizes->place[i])->maker = find_name(&s, made.place[i])->maker;
+	add_note(r, c)->pure = true;
 	return true;
 }
 
@@ -638,6 +640,8 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 		name[i]->value = value_find(r->g, c->out_name[i], strlen(c->out_name[i]));
 		if (!name[i]->value)
 			json_fail(c->node->json, GRAFT_E_GRAPH, "nothing in its sub-graph makes '%s'", c->out_name[i]);
+		if (!name[i]->value->meta)
+			name[i]->value->meta = name[i]->meta.at;
 	}
 }
 
@@ -646,9 +650,9 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 /* What is bound to a sub-graph that sets autocast binds all that it stands in up to there. */
 static void bind_to_region(const Scope *s, const TorchNode *n)
 {
-	for (const SourceNode *at = n->source.outer; n->bound && at; at = at->outer) {
-		TorchNode *outer = (TorchNode *)(uintptr_t)at;
-		if (outer == s->autocast.region)
+	for (const SourceNode *at = n->source.outer; n->source.bound && at; at = at->outer) {
+		SourceNode *outer = (SourceNode *)(uintptr_t)at;
+		if (outer == &s->autocast.region->source)
 			return;
 		outer->bound = true;
 	}
@@ -673,116 +677,159 @@ static void read_args(Reader *r, const Scope *s, Json inputs, TorchCall *c)
 	}
 }
 
-typedef struct Notes { Reader *r; const Scope *scope; const TorchNode *node; TorchName *list; uint32_t n;
-                       size_t cap; bool made; } Notes;
+/* ---- what the text of a node names ---- */
 
-static void note_name(void *user, Json v)
+/* Everything named among the arguments, and the sizes among the results. */
+typedef struct Named {
+	Reader *r;
+	const Scope *scope;
+	Value **value;
+	const char **place;
+	uint32_t n;
+	size_t cap[2];
+	bool lost;                            /* a name that has no value: a number, in this sub-graph */
+} Named;
+
+static void add_named(void *user, Json v)
 {
-	Notes *w = user;
+	Named *w = user;
 	const Name *name = json_there(v) ? find_name(w->scope, torch_name_at(v)) : NULL;
-	if (!name || (name->kind == NAME_TENSOR && !w->node->carried))
+	w->lost |= name && !name->value;
+	if (!name || !name->value)
 		return;
-	TorchName note = { .place = v.at, .as = name->outer, .maker = name->maker, .made = w->made,
-	                   .tensor = name->kind == NAME_TENSOR };
-	if (note.tensor)
-		note.as = name->value ? arena_strdup(&w->r->t->document.arena, name->value->name) : NULL;
-	else if (note.made && !name->known_outside)
-		note.meta = name->meta.at;
-	note.section = (uint8_t)(note.tensor ? 0 : name->kind - NAME_INT);
-	w->list = arena_grow(&w->r->t->document.arena, w->list, w->n, &w->cap, sizeof *w->list);
-	w->list[w->n++] = note;
+	w->value = arena_grow(&w->r->node, w->value, w->n, &w->cap[0], sizeof *w->value);
+	w->place = arena_grow(&w->r->node, w->place, w->n, &w->cap[1], sizeof *w->place);
+	w->value[w->n] = name->value;
+	w->place[w->n++] = v.at;
 }
 
-/* Where its names stand. */
-static void note_names(Reader *r, const Scope *s, TorchNode *n, const TorchCall *c, const Places *sizes)
+static bool is_operand(const Node *first, const SourceNode *source, const char *place)
 {
-	Notes notes = { .r = r, .scope = s, .node = n };
-	Places made = { .r = r };
+	for (const Node *n = first; n; n = n->next)
+		for (uint32_t i = 0; i < n->n_in && n->source == source; i++)
+			if (n->places->at[i] == place)
+				return true;
+	return false;
+}
+
+/* Only what no operand of the unit, which begins at first and ends the list, stands for. */
+static Named named_besides(Reader *r, const Scope *s, const TorchCall *c, const Node *first)
+{
+	Named all = { .r = r, .scope = s };
+	uint32_t n = 0;
 	for (uint32_t i = 0; i < c->n_args; i++) {
 		TorchUnion u = { c->arg[i].tag, c->arg[i].value };
-		visit_tensors(u, &notes, note_name);
-		visit_sizes(u, &notes, note_name);
+		visit_tensors(u, &all, add_named);
+		visit_sizes(u, &all, add_named);
 	}
-	for (uint32_t i = 0; i < c->n_out; i++)
-		add_place(&made, (Json){ n->json.text, c->out_place[i], NULL });
-	notes.made = true;
-	for (uint32_t i = 0; i < sizes->n; i++)
-		note_name(&notes, (Json){ n->json.text, sizes->place[i], NULL });
-	n->made = made.place;
-	n->n_made = made.n;
-	n->names = notes.list;
-	n->n_names = notes.n;
-}
-
-static const char *reserve(Reader *r, const char *name)
-{
-	return arena_strdup(&r->t->document.arena, name_reserve(r->g, name, strlen(name)));
+	for (uint32_t i = 0; i < all.n; i++)
+		if (!is_operand(first, &c->node->source, all.place[i])) {
+			all.value[n] = all.value[i];
+			all.place[n++] = all.place[i];
+		}
+	all.n = n;
+	c->node->source.bound |= all.lost;
+	return all;
 }
 
 /* The sizes a node makes; those of a sub-graph get names that are free outside. */
-static void make_sizes(Reader *r, const Scope *s, const TorchNode *n, const Places *sizes)
+static Named make_sizes(Reader *r, const Scope *s, const Sizes *sizes)
 {
+	Named made = { .r = r, .scope = s };
 	for (uint32_t i = 0; i < sizes->n; i++) {
 		Name *name = find_name(s, sizes->place[i]);
-		if (!name || name->kind == NAME_TENSOR || name->maker)
+		if (!name || name->kind == NAME_TENSOR || (name->value && name->value->def))
 			continue;
-		name->maker = n;
-		if (!name->outer)
-			name->outer = reserve(r, name_fresh(r->g, arena_strndup(&r->node, name->s, name->n)));
+		if (!name->value)
+			name->value = new_size(r, name, name_fresh(r->g, arena_strndup(&r->node, name->s, name->n)));
+		add_named(&made, (Json){ s->graph.text, sizes->place[i], NULL });
+	}
+	return made;
+}
+
+/* Gives the last node of a unit what else is named and made. */
+static void name_rest(Reader *r, const Named *names, const Named *sizes)
+{
+	Arena *a = &r->t->document.arena;
+	Node *n = r->g->last;
+	if (!names->n && !sizes->n)
+		return;
+	node_names(r->g, n, names->value, names->n, sizes->value, sizes->n);
+	uint32_t results = n->n_in + n->n_out;
+	const char **at = NEW_ARRAY(a, (size_t)results + names->n + sizes->n, const char *);
+	for (uint32_t i = 0; i < results + names->n + sizes->n; i++)
+		at[i] = i < results ? n->places->at[i] : i < results + names->n ? names->place[i - results] :
+			sizes->place[i - results - names->n];
+	n->places = arena_copy(a, &(Places){ at, NULL }, sizeof(Places));
+}
+
+/* The same one sub-graph further out. */
+static const Places *places_outside(Reader *r, const Scope *s, const Places *in, uint32_t n)
+{
+	if (!s->outer)
+		return NULL;
+	Arena *a = &r->t->document.arena;
+	const char **at = NEW_ARRAY(a, n, const char *);
+	for (uint32_t i = 0; i < n; i++) {
+		const Name *name = in->at[i] ? find_name(s, in->at[i]) : NULL;
+		at[i] = name ? name->outside : NULL;
+	}
+	Places *out = arena_copy(a, &(Places){ at, NULL }, sizeof(Places));
+	out->outer = places_outside(r, s->outer, out, n);
+	return out;
+}
+
+/* The nodes from first on, those of one node of the file, become a unit. */
+static void make_unit(Reader *r, const Scope *s, TorchCall *c, Node *first, const Named *sizes)
+{
+	const SourceNode *unit = &c->node->source;
+	Named names = named_besides(r, s, c, first);
+	name_rest(r, &names, sizes);
+	while (unit->outer)
+		unit = unit->outer;
+	for (Node *n = first; n; n = n->next) {
+		n->unit = unit;
+		if (n->source == &c->node->source && s->outer)
+			n->places = arena_copy(&r->t->document.arena,
+				&(Places){ n->places->at, places_outside(r, s, n->places,
+				           n->n_in + n->n_out + n->n_names + n->n_sizes) }, sizeof(Places));
 	}
 }
 
-static bool reads(const Use *u, const SourceNode *node)
-{
-	const SourceNode *s = u->node ? u->node->source : NULL;
-	while (s && s != node)
-		s = s->outer;
-	return s;
-}
-
-/* Tensors that its text names and none of its nodes reads have to be there when it is written. */
-static void keep_named(const TorchNode *n, const TorchCall *c)
-{
-	for (uint32_t i = 0; i < c->n_args; i++)
-		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++) {
-			Value *v = c->arg[i].tensor[k];
-			const Use *u = v && !v->named ? v->uses : NULL;
-			while (u && !reads(u, &n->source))
-				u = u->next;
-			if (v && !u)
-				v->named = true;
-		}
-}
+/* ---- one node ---- */
 
 static void read_node(Reader *r, Scope *s, TorchNode *n)
 {
 	NodeKeys k = take_keys(r->t, n->json);
 	r->at = n->json;
-	n->target = read_target(r, k.target);
+	n->source.op = read_target(r, k.target);
+	n->source.args = k.inputs.at;
+	n->source.args_size = (size_t)(json_skip_value(k.inputs.text, k.inputs.at) - k.inputs.at);
 	if (json_there(k.name)) {
 		n->name = torch_name_at(k.name) + 1;
 		n->name_size = torch_name_size(k.name.at);
 		r->t->has_name = true;
 	}
-	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .size_named = size_named, .scope = s,
-	                .autocast = s->autocast.dtype, .device = s->autocast.device };
+	TorchCall c = { .g = r->g, .scratch = &r->node, .node = n, .target = n->source.op, .size_named = size_named,
+	                .scope = s, .autocast = s->autocast.dtype, .device = s->autocast.device };
 	Results results = { .r = r, .scope = s, .call = &c };
-	Places sizes = { .r = r };
+	Sizes sizes = { .r = r };
+	Node *before = r->g->last;
 	read_args(r, s, k.inputs, &c);
 	for (JsonList l = json_list(k.outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
 		visit_tensors(u, &results, add_result);
 		visit_sizes(u, &sizes, add_place);
 	}
-	make_sizes(r, s, n, &sizes);
-	n->carried = is_carried(n, &c, sizes.n);
-	if (!n->carried && !inline_graph(r, &c, &sizes))
+	if (is_note(&c, sizes.n))
+		add_note(r, &c);
+	else if (!inline_graph(r, &c, &sizes))
 		make_nodes(r, &c);
-	n->carried = n->carried || !n->source.n_nodes;
-	if (!n->carried)
-		keep_named(n, &c);
+	if (r->g->last == before)
+		add_note(r, &c);
+	Named made = make_sizes(r, s, &sizes);
+	make_unit(r, s, &c, before ? before->next : r->g->first, &made);
 	bind_to_region(s, n);
-	note_names(r, s, n, &c, &sizes);
 	bind_results(r, &c, results.name);
 }
 
@@ -798,9 +845,8 @@ static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode *
 	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l); i++) {
 		l.next = json_skip_value(l.here.text, l.here.at);
 		nodes[i].json = l.here;
-		nodes[i].id = r->t->n_ids++;
 		nodes[i].source = (SourceNode){ .text = l.here.at, .size = (size_t)(l.next - l.here.at),
-		                                .index = (uint32_t)i, .outer = outer };
+		                                .outer = outer };
 		read_node(r, s, &nodes[i]);
 		if (!outer && r->node.held > NODE_MEMORY)
 			arena_free(&r->node);
@@ -835,6 +881,8 @@ static Spec read_spec(Reader *r, Json v)
 		s.path = arena_strndup(&r->t->document.arena, path, n);
 		s.arg = name_of(json_member_need(l.here, "arg"));
 	}
+	if (spec_is(&s, "token"))
+		s.arg = name_of(json_member_need(l.here, "arg"));
 	if (spec_is(&s, "user_input")) {
 		TorchUnion u = torch_union(json_member_need(l.here, "arg"));
 		if (u.tag == TAG_tensor)
@@ -859,6 +907,7 @@ static void read_input(Reader *r, Json v, const Spec *spec)
 		json_fail(at, GRAFT_E_GRAPH, "input '%s' is not what the signature has in its place", s);
 	name->value = (spec->path ? value_param : value_input)(r->g, s, name->n, read_type(r, name->meta));
 	name->value->path = spec->path;
+	name->value->meta = name->meta.at;
 }
 
 static void read_inputs(Reader *r)
@@ -891,10 +940,10 @@ static const char *output_name(Reader *r, const char *stem)
 static void read_outputs(Reader *r)
 {
 	enum { OUTPUTS_MAX = 4096 };
-	Notes sizes = { .r = r, .scope = &r->top, .node = &(TorchNode){ .id = 0 } };
+	Named sizes = { .r = r, .scope = &r->top };
 	for (JsonList l = json_list(r->top.outputs, JSON_ARRAY); json_more(&l);) {
 		TorchUnion u = torch_union(l.here);
-		visit_sizes(u, &sizes, note_name);
+		visit_sizes(u, &sizes, add_named);
 		if (u.tag != TAG_tensor)
 			continue;
 		Name *name = need_name(&r->top, name_of(u.value));
@@ -905,8 +954,34 @@ static void read_outputs(Reader *r)
 			json_fail(l.here, GRAFT_E_GRAPH, "more than %d outputs", OUTPUTS_MAX);
 		graph_output(r->g, output_name(r, name->value->name), name->value);
 	}
-	r->t->size_output = sizes.list;
-	r->t->n_size_outputs = sizes.n;
+	for (uint32_t i = 0; i < sizes.n; i++)
+		graph_pin(r->g, sizes.value[i], sizes.place[i]);
+}
+
+/* What the signature of a module names stays, and keeps its name. */
+static void read_call(Reader *r, Json call)
+{
+	static const char *const lists[] = { "inputs", "outputs" };
+	Named names = { .r = r, .scope = &r->top };
+	Json signature = json_kind(call) == JSON_OBJECT ? json_member(call, "signature") : (Json){ 0 };
+	for (size_t i = 0; i < 2 && json_there(signature) && json_kind(signature) == JSON_OBJECT; i++) {
+		Json list = json_member_need(signature, lists[i]);
+		for (JsonList l = json_list(list, JSON_ARRAY); json_more(&l);) {
+			TorchUnion u = torch_union(l.here);
+			visit_tensors(u, &names, add_named);
+			visit_sizes(u, &names, add_named);
+		}
+	}
+	for (uint32_t i = 0; i < names.n; i++)
+		graph_pin(r->g, names.value[i], names.place[i]);
+}
+
+static void read_calls(Reader *r)
+{
+	if (!json_there(r->calls) || json_kind(r->calls) != JSON_ARRAY)
+		return;
+	for (JsonList l = json_list(r->calls, JSON_ARRAY); json_more(&l);)
+		read_call(r, l.here);
 }
 
 /* ---- symbols ---- */
@@ -958,8 +1033,7 @@ static void reserve_sizes(Reader *r)
 		Name *name = &r->top.slot[i];
 		if (!name->s || name->kind == NAME_TENSOR)
 			continue;
-		name->outer = reserve(r, arena_strndup(&r->job->scratch, name->s, name->n));
-		name->known_outside = true;
+		name->value = new_size(r, name, arena_strndup(&r->job->scratch, name->s, name->n));
 	}
 }
 
@@ -976,13 +1050,13 @@ static void read_document(Job *job, void *arg)
 	r->at = t->root;
 	json_scan(&t->text);
 	static const char *const root_keys[] = { "graph_module", "schema_version", "range_constraints" };
-	static const char *const module_keys[] = { "graph", "signature" };
+	static const char *const module_keys[] = { "graph", "signature", "module_call_graph" };
 	Json module = { 0 }, version = { 0 };
-	Json *const root[] = { &module, &version, &r->ranges }, *const inner[] = { &t->graph, &r->signature };
+	Json *const root[] = { &module, &version, &r->ranges }, *const inner[] = { &t->graph, &r->signature, &r->calls };
 	take_members(t->root, root_keys, root, 3);
 	need_members(t->root, root_keys, root, 2);
 	check_version(version);
-	take_members(module, module_keys, inner, 2);
+	take_members(module, module_keys, inner, 3);
 	need_members(module, module_keys, inner, 2);
 	open_scope(&job->scratch, &r->top, t->graph, NULL);
 	reserve_sizes(r);
@@ -995,6 +1069,7 @@ static void read_document(Job *job, void *arg)
 	read_inputs(r);
 	read_nodes(r, &r->top, NULL, &t->node, &t->n_nodes);
 	read_outputs(r);
+	read_calls(r);
 	if (t->zip)
 		torch_weights(r->g, t);
 }
@@ -1012,6 +1087,29 @@ static void read_text(Job *job, Torch *t, Graph *g)
 		fail_again(job, &err);
 	json_fail((Json){ &t->text, r.at.at, NULL }, err.status, "%s", err.message);
 }
+
+/* ---- what passes ask ---- */
+
+/* Two entries of tensor_values that say the same, but for gradients. */
+static bool same_layout(Graph *g, const Value *x, const Value *y)
+{
+	static const char *const keys[] = { "dtype", "sizes", "device", "strides", "storage_offset", "layout" };
+	const Torch *t = (const Torch *)g->document;
+	JsonText text = t->text;
+	text.arena = &graph_job(g)->scratch;
+	Json a = { &text, x->meta, NULL }, b = { &text, y->meta, NULL };
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		Json u = json_member(a, keys[i]), v = json_member(b, keys[i]);
+		if (!json_there(u) || !json_there(v))
+			return false;
+		size_t n = (size_t)(json_skip_value(&text, u.at) - u.at);
+		if (n != (size_t)(json_skip_value(&text, v.at) - v.at) || memcmp(u.at, v.at, n))
+			return false;
+	}
+	return true;
+}
+
+const DocumentWays torch_ways = { same_layout, torch_refuses };
 
 /* ---- which model of an archive ---- */
 
@@ -1072,6 +1170,7 @@ Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const 
 	arena_init(&a, context_allocator(ctx), job);
 	Torch *t = NEW(&a, Torch);
 	t->document.arena = a;
+	t->document.ways = &torch_ways;
 	graph_hold(g, &t->document);
 	arena_adopt(&t->document.arena, file);
 	t->file = arena_strdup(&t->document.arena, name);

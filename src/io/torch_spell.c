@@ -336,3 +336,9 @@ void torch_spell_meta(Speller *s, Text *t, const Value *v)
 	put_sizes(&p, stride, v->type.rank);
 	text_puts(t, ", \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}");
 }
+
+const char *torch_refuses(Graph *g, const Node *n, Arena *a)
+{
+	(void)g, (void)n, (void)a;
+	return NULL;
+}

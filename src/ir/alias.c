@@ -23,10 +23,9 @@ static void join(Alias *a, const Value *x, const Value *y)
 	a->parent[i > j ? i : j] = i < j ? i : j;
 }
 
-/* An unknown op may return views of anything it reads. */
-static bool shares(const Node *n, uint32_t operand)
+static bool has_storage(const Value *v)
 {
-	return op_code(n->op) == OP_unknown || (operand == 0 && n->op->effect != PURE && n->op->effect != ASSERTS);
+	return v && v->kind != VALUE_LITERAL && v->kind != VALUE_SIZE;
 }
 
 Alias *alias_of(Graph *g, Arena *into)
@@ -39,18 +38,29 @@ Alias *alias_of(Graph *g, Arena *into)
 		a->parent[i] = i;
 	for (const Node *n = g->first; n; n = n->next)
 		for (uint32_t i = 0; i < n->n_in; i++)
-			for (uint32_t o = 0; n->in[i].value && shares(n, i) && o < n->n_out; o++)
+			for (uint32_t o = 0; has_storage(n->in[i].value) && (node_effect(n, i) & MAY_SHARE) &&
+			                     o < n->n_out; o++)
 				join(a, n->in[i].value, n->out[o]);
 	for (const Node *n = g->first; n; n = n->next)
-		if (node_writes(n) && n->n_in && n->in[0].value)
-			a->written[root(a, n->in[0].value->id)] = true;
+		for (uint32_t i = 0; i < n->n_in; i++)
+			if (has_storage(n->in[i].value) && (node_effect(n, i) & MAY_WRITE))
+				a->written[root(a, n->in[i].value->id)] = true;
 	return a;
+}
+
+/* The first operand that v may share storage with; NULL: none. */
+static const Value *shared(const Value *v)
+{
+	for (uint32_t i = 0; v->def && i < v->def->n_in; i++)
+		if (has_storage(v->def->in[i].value) && (node_effect(v->def, i) & MAY_SHARE))
+			return v->def->in[i].value;
+	return NULL;
 }
 
 uint32_t alias_class(const Alias *a, const Value *v)
 {
-	while (v->id >= a->n && v->def && v->def->n_in && v->def->in[0].value && shares(v->def, 0))
-		v = v->def->in[0].value;
+	while (v->id >= a->n && shared(v))
+		v = shared(v);
 	return v->id < a->n ? root(a, v->id) : v->id;
 }
 

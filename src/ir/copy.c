@@ -5,7 +5,14 @@
 
 /* Values by id in the new graph, and dims by way of their text, the last one kept because neighbours tend to be
  * equal. */
-typedef struct Copy { Graph *to; Arena *scratch; Value **value; const int64_t *bindings; Dim last_from, last_to; } Copy;
+typedef struct Copy {
+	Graph *to;
+	Arena *scratch;
+	Value **value;
+	const int64_t *bindings;
+	Dim last_from, last_to;
+	bool whole;                           /* everything comes along: what belongs to the imported file, too */
+} Copy;
 
 static Dim copy_poly(Copy *c, Dim d)
 {
@@ -61,7 +68,19 @@ static Value *copy_outer(Copy *c, const Value *v)
 	Value *made = make(c->to, v->name, strlen(v->name), copy_type(c, &v->type, &c->to->arena));
 	made->data = v->data;
 	made->path = v->path;
+	made->meta = v->meta;
 	return c->value[v->id] = made;
+}
+
+static Value *copy_size(Copy *c, const Value *v)
+{
+	Value **made = &c->value[v->id];
+	if (!*made) {
+		*made = value_size(c->to, v->name, strlen(v->name));
+		(*made)->meta = v->meta;
+		(*made)->section = v->section;
+	}
+	return *made;
 }
 
 static Value *copy_operand(Copy *c, const Value *v)
@@ -70,6 +89,8 @@ static Value *copy_operand(Copy *c, const Value *v)
 		return NULL;
 	if (v->kind == VALUE_LITERAL)
 		return value_literal(c->to, v->literal);
+	if (v->kind == VALUE_SIZE)
+		return copy_size(c, v);
 	return c->value[v->id] ? c->value[v->id] : copy_outer(c, v);
 }
 
@@ -84,6 +105,22 @@ static void copy_origin(Copy *c, const Node *n, Node *made)
 	made->origin.names = NEW_ARRAY(&c->to->arena, n->origin.n, const char *);
 	for (uint32_t i = 0; i < n->origin.n; i++)
 		made->origin.names[i] = copy_text(c, n->origin.names[i]);
+}
+
+/* What the text of n says and makes besides, and how it is written. */
+static void copy_text_of(Copy *c, const Node *n, Node *made)
+{
+	Value **names = NEW_ARRAY(c->scratch, n->n_names, Value *), **sizes = NEW_ARRAY(c->scratch, n->n_sizes, Value *);
+	uint32_t n_names = 0;
+	for (uint32_t i = 0; i < n->n_names; i++)
+		names[n_names++] = copy_operand(c, n->in[n->n_in + i].value);
+	for (uint32_t i = 0; i < n->n_sizes; i++)
+		sizes[i] = copy_size(c, n->size[i]);
+	if (n_names || n->n_sizes)
+		node_names(c->to, made, names, n_names, sizes, n->n_sizes);
+	made->source = n->source;
+	made->unit = n->unit;
+	made->places = n->places;
 }
 
 /* A known op's types follow from its operands, so only an unknown one's are copied. A tentative node becomes a plain
@@ -108,17 +145,24 @@ static void copy_node(Copy *c, const Node *n)
 	Node *made = node_new(c->to, &(NodeSpec){
 		.op = n->op, .name = n->name, .in = in, .n_in = n->n_in, .out_names = names,
 		.types = known ? NULL : types, .n_out = n->n_out,
-		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr,
+		.attr = attr, .attr_name = n->attr_name, .n_attr = n->n_attr, .note = n->note,
 	});
-	arena_release(c->scratch, mark);
 	for (uint32_t i = 0; i < n->n_out; i++) {
 		c->value[n->out[i]->id] = made->out[i];
-		made->out[i]->named = n->out[i]->named;
+		made->out[i]->meta = n->out[i]->meta;
 	}
+	if (c->whole)
+		copy_text_of(c, n, made);
+	arena_release(c->scratch, mark);
 	copy_origin(c, n, made);
 	made->why = copy_text(c, n->why);
-	made->source = n->source;
-	made->place = n->place;
+	made->pure = n->pure;
+	made->effects = n->effects ? arena_copy(&c->to->arena, n->effects, n->n_in) : NULL;
+}
+
+static void copy_named_size(void *copy, Value *size)
+{
+	copy_size(copy, size);
 }
 
 static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
@@ -128,7 +172,6 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 	           .bindings = bindings };
 	if (g->document)
 		graph_hold(to, g->document);
-	names_reserve_all(to, g);
 	to->weights = copy_text(&c, g->weights);
 	to->unread = copy_text(&c, g->unread);
 	to->file = copy_text(&c, g->file);
@@ -141,14 +184,20 @@ static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)
 Graph *graph_bound(Job *job, const Graph *g, const int64_t *bindings)
 {
 	Copy c = copy_start(job, g, bindings);
+	c.whole = !bindings;
 	for (uint32_t i = 0; i < g->n_inputs; i++)
 		copy_outer(&c, g->inputs[i]);
 	for (uint32_t i = 0; i < g->n_params; i++)
 		copy_outer(&c, g->params[i]);
 	for (const Node *n = g->first; n; n = n->next)
-		copy_node(&c, n);
+		if (c.whole || !n->note)
+			copy_node(&c, n);
 	for (uint32_t i = 0; i < g->n_outputs; i++)
 		graph_output(c.to, g->outputs[i]->name, c.value[g->outputs[i]->use.value->id]);
+	if (c.whole)
+		graph_sizes(g, copy_named_size, &c);
+	for (const Pin *p = c.whole ? g->pins : NULL; p; p = p->next)
+		graph_pin(c.to, copy_operand(&c, p->use.value), p->place);
 	return c.to;
 }
 
@@ -169,7 +218,7 @@ Graph *graph_extract(Job *job, const Graph *g, uint32_t mark)
 {
 	Copy c = copy_start(job, g, NULL);
 	for (const Node *n = g->first; n; n = n->next)
-		if (n->mark == mark)
+		if (n->mark == mark && !n->note)
 			copy_node(&c, n);
 	for (const Node *n = g->first; n; n = n->next)
 		for (uint32_t i = 0; n->mark == mark && i < n->n_out; i++)

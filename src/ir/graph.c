@@ -84,11 +84,10 @@ static Value *name_holder(const Graph *g, const char *name, size_t n)
 	return g->names->size && !memchr(name, 0, n) ? *name_slot(g->names, name, n) : NULL;
 }
 
-/* What holds a reserved name is a literal, which has none otherwise. */
 Value *value_find(const Graph *g, const char *name, size_t n)
 {
 	Value *v = name_holder(g, name, n);
-	return v && v->kind != VALUE_LITERAL ? v : NULL;
+	return v && v->kind != VALUE_SIZE ? v : NULL;
 }
 
 const char *name_fresh(Graph *g, const char *stem)
@@ -100,23 +99,6 @@ const char *name_fresh(Graph *g, const char *stem)
 		char *name = arena_printf(&g->arena, "%s_%u", stem, i <= 4 ? i : g->next_value + i);
 		if (!name_holder(g, name, strlen(name)))
 			return name;
-	}
-}
-
-const char *name_reserve(Graph *g, const char *name, size_t n)
-{
-	Value *v = NEW(&g->arena, Value);
-	v->kind = VALUE_LITERAL;
-	name_add(g, v, name, n);
-	return v->name;
-}
-
-void names_reserve_all(Graph *g, const Graph *from)
-{
-	for (size_t i = 0; i < from->names->size; i++) {
-		const Value *v = from->names->slot[i];
-		if (v && v->kind == VALUE_LITERAL)
-			name_reserve(g, v->name, strlen(v->name));
 	}
 }
 
@@ -227,6 +209,11 @@ static Value *value_new(Graph *g, ValueKind kind, const char *name, size_t n, Ty
 	return v;
 }
 
+Value *value_size(Graph *g, const char *name, size_t n)
+{
+	return value_new(g, VALUE_SIZE, name, n, (Type){ .dtype = GRAFT_DTYPE_i64 });
+}
+
 Value *value_input(Graph *g, const char *name, size_t n, Type type)
 {
 	Value *v = value_new(g, VALUE_INPUT, name, n, type);
@@ -253,6 +240,13 @@ Value *value_literal(Graph *g, Attr literal)
 	Value *v = value_new(g, VALUE_LITERAL, NULL, 0, (Type){ .dtype = dtype });
 	v->literal = literal;
 	return v;
+}
+
+void graph_sizes(const Graph *g, void (*visit)(void *user, Value *size), void *user)
+{
+	for (size_t i = 0; i < g->names->size; i++)
+		if (g->names->slot[i] && g->names->slot[i]->kind == VALUE_SIZE)
+			visit(user, g->names->slot[i]);
 }
 
 /* ---- uses ---- */
@@ -285,17 +279,28 @@ static void use_set(Use *u, Value *v)
 	use_link(u, v);
 }
 
-static bool counts(const Use *u)
-{
-	return !u->node || u->node->op->effect != ASSERTS;
-}
-
 bool value_used(const Value *v)
 {
 	for (const Use *u = v->uses; u; u = u->next)
-		if (counts(u))
+		if (use_counts(u))
 			return true;
-	return v->named;
+	return false;
+}
+
+void graph_pin(Graph *g, Value *v, const char *place)
+{
+	Pin *p = NEW(&g->arena, Pin);
+	*p = (Pin){ .use = { .pin = true }, .place = place, .next = g->pins };
+	use_link(&p->use, v);
+	g->pins = p;
+}
+
+bool value_pinned(const Value *v)
+{
+	for (const Use *u = v->uses; u; u = u->next)
+		if (u->pin)
+			return true;
+	return false;
 }
 
 /* Outputs by name, as values are; an output is never removed. */
@@ -341,10 +346,12 @@ void value_replace(Graph *g, Value *old, Value *by)
 {
 	assert(old != by && type_eq(g, &old->type, &by->type) == YES);
 	bool early = false;
-	while (old->uses) {
-		const Node *user = old->uses->node;
-		early |= user && by->def && user->pos < by->def->pos;
-		use_set(old->uses, by);
+	for (Use *u = old->uses, *next; u; u = next) {
+		next = u->next;
+		if (u->node && old->def && old->def->unit && u->node->source == old->def->source)
+			continue;
+		early |= u->node && by->def && u->node->pos < by->def->pos;
+		use_set(u, by);
 	}
 	g->rewrites++;
 	if (early)
@@ -486,6 +493,7 @@ Node *node_new(Graph *g, const NodeSpec *s)
 	Node *n = NEW(&g->arena, Node);
 	n->op = s->op;
 	n->name = s->name && op_code(s->op) == OP_unknown ? arena_strdup(&g->arena, s->name) : s->op->name;
+	n->note = s->note;
 	n->n_in = s->n_in;
 	n->in = NEW_ARRAY(&g->arena, s->n_in, Use);
 	for (uint32_t i = 0; i < s->n_in; i++)
@@ -506,10 +514,36 @@ Node *node_new(Graph *g, const NodeSpec *s)
 	for (uint32_t i = 0; i < s->n_in; i++)
 		use_link(&n->in[i], s->in[i]);
 	n->id = g->next_id++;
-	order_insert(g, n, s->before);
+	order_insert(g, n, s->before, s->inside);
 	g->n_nodes++;
+	g->n_notes += n->note;
 	g->rewrites++;
 	return n;
+}
+
+void node_names(Graph *g, Node *n, Value *const *names, uint32_t n_names, Value *const *sizes, uint32_t n_sizes)
+{
+	assert(!n->n_names && !n->n_sizes);
+	Use *in = NEW_ARRAY(&g->arena, (size_t)n->n_in + n_names, Use);
+	for (uint32_t i = 0; i < n->n_in + n_names; i++) {
+		Value *v = i < n->n_in ? n->in[i].value : names[i - n->n_in];
+		in[i].node = n;
+		if (i < n->n_in)
+			use_unlink(&n->in[i]);
+		use_link(&in[i], v);
+	}
+	n->in = in;
+	n->n_names = n_names;
+	n->size = arena_copy(&g->arena, sizes, n_sizes * sizeof *sizes);
+	n->n_sizes = n_sizes;
+	for (uint32_t i = 0; i < n_sizes; i++)
+		n->size[i]->def = n;
+}
+
+void node_forget_names(Node *n)
+{
+	for (uint32_t i = 0; i < n->n_names; i++)
+		use_unlink(&n->in[n->n_in + i]);
 }
 
 void node_remove(Graph *g, Node *n)
@@ -518,11 +552,16 @@ void node_remove(Graph *g, Node *n)
 		assert(!n->out[i]->uses);
 		name_remove(g, n->out[i]);
 	}
-	for (uint32_t i = 0; i < n->n_in; i++)
+	for (uint32_t i = 0; i < n->n_sizes; i++) {
+		assert(!n->size[i]->uses);
+		n->size[i]->def = NULL;
+	}
+	for (uint32_t i = 0; i < n->n_in + n->n_names; i++)
 		use_unlink(&n->in[i]);
 	order_remove(g, n);
 	n->dead = true;
 	g->n_nodes--;
+	g->n_notes -= n->note;
 	g->rewrites++;
 }
 
@@ -531,13 +570,32 @@ uint32_t graph_mark(Graph *g)
 	return ++g->mark;
 }
 
+unsigned node_effect(const Node *n, uint32_t operand)
+{
+	if (n->note || operand >= n->n_in)
+		return 0;
+	if (op_code(n->op) == OP_unknown)
+		return n->pure ? 0 : n->effects ? n->effects[operand] : MAY_WRITE | MAY_SHARE;
+	if (operand || n->op->effect == PURE || n->op->effect == ASSERTS)
+		return 0;
+	return n->op->effect == WRITES ? MAY_WRITE | MAY_SHARE : MAY_SHARE;
+}
+
 bool node_writes(const Node *n)
 {
-	if (op_code(n->op) != OP_unknown)
-		return n->op->effect == WRITES;
-	const char *overload = strrchr(n->name, '.');
-	size_t len = strlen(n->name), base = overload ? (size_t)(overload - n->name) : 0;
-	return (len && n->name[len - 1] == '_') || (base && n->name[base - 1] == '_');
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (n->in[i].value && n->in[i].value->kind != VALUE_LITERAL && (node_effect(n, i) & MAY_WRITE))
+			return true;
+	return false;
+}
+
+bool node_is_pure(const Node *n)
+{
+	if (n->note)
+		return n->n_sizes;
+	if (op_code(n->op) == OP_unknown)
+		return n->pure;
+	return n->op->effect != WRITES && n->op->effect != ASSERTS;
 }
 
 bool graph_writes(const Graph *g)

@@ -44,7 +44,7 @@ size_t graft_graph_count(const graft_graph *g, const char *op)
 {
 	size_t count = 0;
 	for (const Node *n = g->g.first; n; n = n->next)
-		count += !op || !strcmp(n->name, op);
+		count += !n->note && (!op || !strcmp(n->name, op));
 	return count;
 }
 

@@ -1,7 +1,8 @@
 /* order.c - the one order of a graph: inputs before users, accesses of written storage as in the source.
  *
- * Positions grow along the list with gaps between, so a node is put in without touching the others. Moving users behind
- * a new node looks only at the window between the first such user and the node:
+ * Positions grow along the list with gaps between, so a node is put in without touching the others. Whole units move
+ * (graph.h), so that they stay together. Moving users behind a new node looks only at the window between the first such
+ * user and the node:
  *
  *     ... u1  x  u2  made ...      u1, u2 depend on made      ->      ... x  made  u1  u2 ...
  */
@@ -37,20 +38,20 @@ void order_remove(Graph *g, Node *n)
 	*(n->next ? &n->next->prev : &g->last) = n->prev;
 }
 
-void order_insert(Graph *g, Node *n, Node *before)
+void order_insert(Graph *g, Node *n, Node *before, bool inside)
 {
-	Node *after = before ? before->prev : g->last;
-	for (uint32_t i = 0; before && i < n->n_in; i++) {
+	Node *after = !before ? g->last : inside ? before->prev : unit_first(before)->prev;
+	for (uint32_t i = 0; before && !inside && i < n->n_in; i++) {
 		Node *def = n->in[i].value ? n->in[i].value->def : NULL;
 		if (def && (!after || def->pos > after->pos))
-			after = def;
+			after = unit_last(def);
 	}
 	link_after(g, n, after);
 }
 
 static bool reads_marked(const Node *n, uint32_t mark)
 {
-	for (uint32_t i = 0; i < n->n_in; i++) {
+	for (uint32_t i = 0; i < n->n_in + n->n_names; i++) {
 		const Node *def = n->in[i].value ? n->in[i].value->def : NULL;
 		if (def && def->mark == mark)
 			return true;
@@ -58,14 +59,20 @@ static bool reads_marked(const Node *n, uint32_t mark)
 	return false;
 }
 
-/* Marks what depends on marked nodes, from first to last, both included. True when one of the unmarked or marked nodes
- * there writes. */
+static void mark_unit(Node *n, uint32_t mark)
+{
+	for (Node *m = unit_first(n), *end = unit_last(n)->next; m != end; m = m->next)
+		m->mark = mark;
+}
+
+/* Marks the units that depend on marked nodes, from first to last, both included. True when one of the unmarked or
+ * marked nodes there writes. */
 static bool spread_mark(Node *first, const Node *last, uint32_t mark)
 {
 	bool writes = false;
 	for (Node *n = first;; n = n->next) {
 		if (n->mark != mark && reads_marked(n, mark))
-			n->mark = mark;
+			mark_unit(n, mark);
 		writes |= node_writes(n);
 		if (n == last)
 			return writes;
@@ -74,7 +81,7 @@ static bool spread_mark(Node *first, const Node *last, uint32_t mark)
 
 static bool touches(const Alias *a, const Node *n, uint32_t class)
 {
-	for (uint32_t i = 0; i < n->n_in; i++)
+	for (uint32_t i = 0; i < n->n_in + n->n_names; i++)
 		if (n->in[i].value && alias_class(a, n->in[i].value) == class)
 			return true;
 	for (uint32_t i = 0; i < n->n_out; i++)
@@ -83,36 +90,43 @@ static bool touches(const Alias *a, const Node *n, uint32_t class)
 	return false;
 }
 
+/* Does some node that moves across the write w, or that w moves across, touch this storage? */
+static bool crosses(const Alias *a, const Node *first, const Node *last, const Node *w, uint32_t mark, uint32_t class)
+{
+	bool moves = w->mark == mark, behind = false;
+	for (const Node *n = first; n != last->next; n = n->next) {
+		behind |= n == w;
+		bool across = moves ? behind && n->mark != mark : !behind && n->mark == mark;
+		if (across && touches(a, n, class))
+			return true;
+	}
+	return false;
+}
+
 /* Marked nodes of the window are about to go behind the unmarked ones: the first write that one of its storage's other
  * accesses would cross, or NULL. */
 static const Node *crossed_write(const Alias *a, const Node *first, const Node *last, uint32_t mark)
 {
-	for (const Node *w = first; w != last->next; w = w->next) {
-		if (!node_writes(w) || !w->n_in || !w->in[0].value)
-			continue;
-		uint32_t class = alias_class(a, w->in[0].value);
-		bool moves = w->mark == mark, behind = false;
-		for (const Node *n = first; n != last->next; n = n->next) {
-			behind |= n == w;
-			bool crosses = moves ? behind && n->mark != mark : !behind && n->mark == mark;
-			if (crosses && touches(a, n, class))
+	for (const Node *w = first; w != last->next; w = w->next)
+		for (uint32_t i = 0; i < w->n_in; i++)
+			if (w->in[i].value && (node_effect(w, i) & MAY_WRITE) &&
+			    crosses(a, first, last, w, mark, alias_class(a, w->in[i].value)))
 				return w;
-		}
-	}
 	return NULL;
 }
 
-Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands,
-                    uint32_t n_operands, const Node **culprit)
+static Move can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roots, Value *const *operands,
+                     uint32_t n_operands, const Node **culprit)
 {
-	assert(n_roots);
 	Node *first = roots[0], *last = roots[0];
 	uint32_t mark = graph_mark(g);
 	for (uint32_t i = 0; i < n_roots; i++) {
-		roots[i]->mark = mark;
+		mark_unit(roots[i], mark);
 		first = roots[i]->pos < first->pos ? roots[i] : first;
 		last = roots[i]->pos > last->pos ? roots[i] : last;
 	}
+	first = unit_first(first);
+	last = unit_last(last);
 	bool writes = spread_mark(first, last, mark);
 	for (uint32_t i = 0; i < n_operands; i++) {
 		*culprit = operands[i] ? operands[i]->def : NULL;
@@ -123,6 +137,33 @@ Move graph_can_move(Graph *g, const Alias *a, Node *const *roots, uint32_t n_roo
 	return *culprit ? MOVE_HAZARD : MOVE_OK;
 }
 
+static Ajar *ajar_of(const Value *v, Arena *a, Ajar *list)
+{
+	while (v && !value_outside(v))
+		list = unit_ajar(v->def, a, list);
+	return list;
+}
+
+Move graph_can_move(Graph *g, const Alias *a, Value *const *roots, uint32_t n_roots, Value *const *operands,
+                    uint32_t n_operands, const Node **culprit)
+{
+	assert(n_roots);
+	Arena *scratch = &graph_job(g)->scratch;
+	Mark mark = arena_mark(scratch);
+	Node **nodes = NEW_ARRAY(scratch, n_roots, Node *);
+	Ajar *ajar = NULL;
+	for (uint32_t i = 0; i < n_roots; i++) {
+		nodes[i] = roots[i]->def;
+		ajar = ajar_of(roots[i], scratch, ajar);
+	}
+	for (uint32_t i = 0; i < n_operands; i++)
+		ajar = ajar_of(operands[i], scratch, ajar);
+	Move move = can_move(g, a, nodes, n_roots, operands, n_operands, culprit);
+	unit_shut(ajar);
+	arena_release(scratch, mark);
+	return move;
+}
+
 /* The first user that stands in front of the node; NULL: none. */
 static Node *first_early_user(const Node *made)
 {
@@ -131,7 +172,7 @@ static Node *first_early_user(const Node *made)
 		for (const Use *u = made->out[i]->uses; u; u = u->next)
 			if (u->node && u->node->pos < made->pos && (!first || u->node->pos < first->pos))
 				first = u->node;
-	return first;
+	return first ? unit_first(first) : NULL;
 }
 
 void order_repair(Graph *g, Node *made)
@@ -140,6 +181,7 @@ void order_repair(Graph *g, Node *made)
 	if (!first)
 		return;
 	uint32_t mark = graph_mark(g);
+	assert(unit_first(made) == made && unit_last(made) == made && "only new nodes have users in front");
 	made->mark = mark;
 	bool writes = spread_mark(first, made->prev, mark);
 	if (reads_marked(made, mark))

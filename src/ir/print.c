@@ -198,6 +198,8 @@ void graph_print(Graph *g, Text *t)
 	values_print(t, "input ", g->inputs, g->n_inputs);
 	values_print(t, "param ", g->params, g->n_params);
 	for (const Node *n = g->first; n; n = n->next) {
+		if (n->note)
+			continue;
 		node_print(t, n);
 		text_puts(t, "\n");
 	}
@@ -344,7 +346,8 @@ void graph_print_dot(Graph *g, Text *t)
 	dot_values(&d, g->inputs, g->n_inputs, "shape=ellipse");
 	dot_values(&d, g->params, g->n_params, "shape=box, style=filled, fillcolor=lightgrey");
 	for (const Node *n = g->first; n; n = n->next)
-		dot_node(&d, n);
+		if (!n->note)
+			dot_node(&d, n);
 	for (uint32_t i = 0; i < g->n_outputs; i++)
 		dot_output(&d, g->outputs[i]);
 	text_puts(t, "}\n");

@@ -1,6 +1,7 @@
 /* verify.c - what a legal graph is. */
 #include "graph.h"
 #include "shape.h"
+#include <stdlib.h>
 #include <string.h>
 
 _Noreturn static void broken(Graph *g, const Node *n, const char *what)
@@ -11,7 +12,7 @@ _Noreturn static void broken(Graph *g, const Node *n, const char *what)
 
 static void verify_operands(Graph *g, const Node *n)
 {
-	for (uint32_t i = 0; i < n->n_in; i++) {
+	for (uint32_t i = 0; i < n->n_in + n->n_names; i++) {
 		const Value *v = n->in[i].value;
 		if (!v)
 			continue;
@@ -22,6 +23,8 @@ static void verify_operands(Graph *g, const Node *n)
 		if (v->def && v->def->pos >= n->pos)
 			broken(g, n, "an operand is made behind the node that reads it (a cycle, or an order that was "
 			       "not repaired)");
+		if (v->def && !value_outside(v) && !unit_same(n, v->def))
+			broken(g, n, "an operand is inside of another node of the file");
 	}
 }
 
@@ -44,6 +47,31 @@ static void verify_types(Graph *g, const Node *n)
 			broken(g, n, "its type is not what the shape rule gives");
 }
 
+static int by_address(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t)*(const SourceNode *const *)a, y = (uintptr_t)*(const SourceNode *const *)b;
+	return (x > y) - (x < y);
+}
+
+/* The nodes of a unit stand together: none begins twice. */
+static void verify_units(Graph *g)
+{
+	Arena *scratch = &graph_job(g)->scratch;
+	Mark mark = arena_mark(scratch);
+	const SourceNode **begun = NEW_ARRAY(scratch, g->n_nodes, const SourceNode *);
+	uint32_t n = 0;
+	for (const Node *x = g->first; x; x = x->next)
+		if (x->unit && !(x->prev && x->prev->unit == x->unit))
+			begun[n++] = x->unit;
+	if (n)
+		qsort(begun, n, sizeof *begun, by_address);
+	for (uint32_t i = 1; i < n; i++)
+		if (begun[i] == begun[i - 1])
+			fail(graph_job(g), GRAFT_E_GRAPH, "the graph is broken: the nodes of %s do not stand together",
+			     begun[i]->op);
+	arena_release(scratch, mark);
+}
+
 void graph_verify(Graph *g)
 {
 	uint32_t n_nodes = 0;
@@ -61,6 +89,7 @@ void graph_verify(Graph *g)
 	if (n_nodes != g->n_nodes)
 		fail(graph_job(g), GRAFT_E_GRAPH, "the graph is broken: it counts %u nodes and lists %u", g->n_nodes,
 		     n_nodes);
+	verify_units(g);
 	for (uint32_t i = 0; i < g->n_outputs; i++) {
 		const Value *v = g->outputs[i]->use.value;
 		if (!v || (v->def && v->def->dead))

@@ -44,7 +44,7 @@ static double seconds(void)
 /* Tentative nodes stand for nodes that are still there, so they do not count. */
 static int64_t nodes_of(const Graph *g)
 {
-	return (int64_t)g->n_nodes - tentative_count(g);
+	return (int64_t)g->n_nodes - g->n_notes - tentative_count(g);
 }
 
 /* One pass, on its own job so that what goes wrong can be told with the pass's name. */

@@ -197,6 +197,20 @@ static Node *last_root(const Match *m)
 	return last;
 }
 
+static bool writes_class(const Match *m, const Node *n, uint32_t class)
+{
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if ((node_effect(n, i) & MAY_WRITE) && n->in[i].value && n->in[i].value->kind != VALUE_LITERAL &&
+		    alias_class(m->alias, n->in[i].value) == class)
+			return true;
+	return false;
+}
+
+static const char *writing(const Node *n)
+{
+	return op_code(n->op) == OP_unknown && !n->effects ? "is not known to graft and may write" : "writes";
+}
+
 /* The replacement reads where the last root stands what the match read from its first node on: no write may lie
  * between. */
 static bool reads_stand(Match *m, const Value *v)
@@ -206,9 +220,9 @@ static bool reads_stand(Match *m, const Value *v)
 	uint32_t class = alias_class(m->alias, v);
 	const Node *last = last_root(m);
 	for (const Node *n = first_matched(m); n != last; n = n->next)
-		if (node_writes(n) && n->n_in && n->in[0].value && alias_class(m->alias, n->in[0].value) == class)
-			return refuse(m, "hazard", "'%s' writes the storage of '%s', which is read before and after",
-			              node_label(n), v->name);
+		if (writes_class(m, n, class))
+			return refuse(m, "hazard", "%s '%s' %s the storage of '%s', which is read before and after",
+			              n->name, node_label(n), writing(n), v->name);
 	return true;
 }
 
@@ -258,10 +272,10 @@ static const char *name_of(const Node *n)
 
 static bool can_move(Match *m, Value *const *operands, uint32_t n)
 {
-	Node *roots[MAX_LINES];
+	Value *roots[MAX_LINES];
 	const Node *culprit = NULL;
 	for (int i = 0; i < m->p->n_roots; i++)
-		roots[i] = root_node(m, i);
+		roots[i] = m->s.value[m->p->root[i]];
 	switch (graph_can_move(m->run->g, m->alias, roots, (uint32_t)m->p->n_roots, operands, n, &culprit)) {
 	case MOVE_OK:
 		return true;
@@ -269,12 +283,39 @@ static bool can_move(Match *m, Value *const *operands, uint32_t n)
 		return refuse(m, "cycle", "the replacement needs '%s', which depends on what is replaced",
 		              name_of(culprit));
 	case MOVE_HAZARD:
-		return refuse(m, "hazard", "'%s' writes storage that is used before and after it", name_of(culprit));
+		return refuse(m, "hazard", "%s '%s' %s storage that is used before and after it", culprit->name,
+		              name_of(culprit), writing(culprit));
 	}
 	return false;
 }
 
+/* ---- units ---- */
+
+/* A value inside of a node of the file is seen from outside once that has come apart. */
+static bool comes_out(Match *m, const Value *v)
+{
+	if (!v || value_outside(v))
+		return true;
+	const Node *n = v->def;
+	const char *why = n->unit->inlined || m->p->rule->user ? unit_opens(m->run->g, n, m->run->scratch) :
+		"only a rule of your own takes such a node apart";
+	return !why || refuse(m, "inside", "'%s' is a part of %s, which is one node of the file: %s", v->name,
+	                      n->unit->op, why);
+}
+
+static void take_out(Graph *g, const Value *v)
+{
+	while (v && !value_outside(v))
+		unit_open(g, v->def);
+}
+
 /* ---- all checks ---- */
+
+/* Nothing moves for a look, and nothing of it is written. */
+static bool is_look(const Match *m)
+{
+	return m->p->rule->tentative && !m->run->keep;
+}
 
 static bool is_held(const Match *m, const Node *n)
 {
@@ -317,12 +358,36 @@ static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
 	return kernel_covers(m, d);
 }
 
+/* Does the file have a way to say all this? */
+static bool can_be_written(Match *m, Value *const *operands, uint32_t n)
+{
+	const Document *d = m->run->g->document;
+	for (uint32_t i = 0; i < n; i++)
+		if (!comes_out(m, operands[i]))
+			return false;
+	for (int i = 0; i < m->p->n_roots; i++)
+		if (!comes_out(m, m->s.value[m->p->root[i]]))
+			return false;
+	for (const Draft *x = d ? m->draft : NULL; x; x = x->next) {
+		const char *why = d->ways->refuses(m->run->g, &x->node, m->run->scratch);
+		if (why)
+			return refuse(m, "unwritable", "%s", why);
+	}
+	return true;
+}
+
 bool replace_check(Match *m)
 {
 	Value *made[MAX_NAMES] = { NULL }, *operands[MAX_LINES * MAX_ARGS];
-	for (int i = 0; i < m->p->n_roots; i++)
+	bool wanted = false;
+	for (int i = 0; i < m->p->n_roots; i++) {
+		wanted |= value_wanted(m->s.value[m->p->root[i]]);
 		if (is_held(m, root_node(m, i)))
 			return false;
+	}
+	/* what was replaced before may stand there still, as a part of something else */
+	if (!wanted)
+		return false;
 	m->draft = NULL;
 	Draft **end = &m->draft;
 	for (int i = 0; i < m->p->n_emit; i++) {
@@ -331,7 +396,9 @@ bool replace_check(Match *m)
 		end = *end ? &(*end)->next : end;
 	}
 	uint32_t n = outer_operands(m, operands);
-	return storage_stands(m, operands, n) && can_move(m, operands, n);
+	if (!storage_stands(m, operands, n))
+		return false;
+	return is_look(m) || (can_be_written(m, operands, n) && can_move(m, operands, n));
 }
 
 /* ---- change ---- */
@@ -358,8 +425,10 @@ static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, N
 	Node *n = node_new(m->run->g, &(NodeSpec){
 		.op = l->term->op, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out,
 		.attr = d->node.attr,
-		.before = before,
+		.before = before, .inside = is_look(m),
 	});
+	if (is_look(m))
+		unit_join(m->run->g, n, before, 0);
 	for (int i = 0; i < l->n_out; i++)
 		made[l->out[i]] = n->out[i];
 	return n;
@@ -406,12 +475,23 @@ static Origin origin_of(Match *m)
 	return o;
 }
 
-static bool removable(const Node *n)
+/* Is x held by a node outside of its unit? One inside goes with it. */
+static bool is_held_outside(const Match *m, const Node *x)
 {
-	if (n->dead || n->op->effect == WRITES || n->op->effect == ASSERTS || op_code(n->op) == OP_unknown)
+	const Node *end = unit_last(x)->next;
+	for (const Node *n = unit_first(x); n != end; n = n->next)
+		if (n->tentative && n->held->def == x)
+			return false;
+	return is_held(m, x);
+}
+
+static bool removable(const Match *m, const Node *n)
+{
+	if (n->dead || unit_used(n))
 		return false;
-	for (uint32_t i = 0; i < n->n_out; i++)
-		if (value_used(n->out[i]))
+	const Node *end = unit_last(n)->next;
+	for (const Node *x = unit_first(n); x != end; x = x->next)
+		if (!node_is_pure(x) || is_held_outside(m, x))
 			return false;
 	return true;
 }
@@ -426,18 +506,18 @@ static void list_add(Match *m, Worklist *w, const Value *v)
 	w->v[w->n++] = v->def;
 }
 
-/* Removes the node and the asserts on its results; what it read is looked at next. */
+/* Removes the unit and the asserts on its results; what it read is looked at next. */
 static void remove_one(Match *m, Worklist *w, Node *n)
 {
-	for (uint32_t i = 0; i < n->n_out; i++)
-		while (n->out[i]->uses)
-			node_remove(m->run->g, n->out[i]->uses->node);
-	for (uint32_t i = 0; i < n->n_in; i++)
-		list_add(m, w, n->in[i].value);
-	if (n->held && is_held(m, n->held->def))
-		m->held[n->held->def->id] = false;
-	list_add(m, w, n->held);
-	node_remove(m->run->g, n);
+	const Node *end = unit_last(n)->next;
+	for (const Node *x = unit_first(n); x != end; x = x->next) {
+		for (uint32_t i = 0; i < x->n_in + x->n_names; i++)
+			list_add(m, w, x->in[i].value);
+		if (x->held && is_held(m, x->held->def))
+			m->held[x->held->def->id] = false;
+		list_add(m, w, x->held);
+	}
+	unit_remove(m->run->g, n);
 }
 
 /* What nothing uses goes, from the new nodes and the matched ones up. */
@@ -452,9 +532,18 @@ static void remove_unused(Match *m, Value *const *made)
 		list_add(m, &w, made[m->p->emit[i].out[0]]);
 	while (w.n) {
 		Node *next = w.v[--w.n];
-		if (removable(next) && !is_held(m, next))
+		if (removable(m, next))
 			remove_one(m, &w, next);
 	}
+}
+
+static void open_units(Match *m)
+{
+	Value *operands[MAX_LINES * MAX_ARGS];
+	for (uint32_t i = 0, n = outer_operands(m, operands); i < n; i++)
+		take_out(m->run->g, operands[i]);
+	for (int i = 0; i < m->p->n_roots; i++)
+		take_out(m->run->g, m->s.value[m->p->root[i]]);
 }
 
 static void build(Match *m, Value **made)
@@ -502,13 +591,15 @@ static void hold(Match *m, Value *const *made)
 bool replace_apply(Match *m)
 {
 	Value *made[MAX_NAMES] = { NULL };
-	bool tentative = m->p->rule->tentative && !m->run->keep;
+	bool tentative = is_look(m);
 	if (tentative) {
 		pass_touch(m->run);
 		m->run->applied++;
 	} else if (!pass_rewrite(m->run)) {
 		return false;
 	}
+	if (!is_look(m))
+		open_units(m);
 	build(m, made);
 	put_all(m, made);
 	if (tentative)
