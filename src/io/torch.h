@@ -30,7 +30,7 @@ typedef struct Torch {
 	Document document;                    /* first */
 	const char *file;                     /* for messages */
 	JsonText text;                        /* the model's JSON; its arena is set while a job looks at it */
-	Json root, graph, nodes, tensor_values, outputs, output_specs, sizes[TORCH_SECTIONS];
+	Json root, graph, nodes, tensor_values, inputs, outputs, output_specs, calls, sizes[TORCH_SECTIONS];
 	TorchNode *node;
 	size_t n_nodes;
 	bool has_kind, has_name, has_hop;     /* which keys the nodes of this file have */
@@ -153,6 +153,23 @@ extern const DocumentWays torch_ways;
 
 /* torch_spell.c: see DocumentWays.refuses */
 const char *torch_refuses(Graph *g, const Node *n, Arena *a);
+
+/* torch_read_back.c: a look at what was written, before it takes a file's place. */
+typedef struct TorchWrittenNode { Json json; size_t size; bool spelled; } TorchWrittenNode;
+typedef struct TorchWritten {
+	const JsonText *text;
+	Json inputs, outputs, output_specs, calls, sizes[TORCH_SECTIONS];
+	TorchWrittenNode *node;
+	size_t n_nodes;
+	const size_t *entry;                  /* in text: where the names in tensor_values stand */
+	size_t n_entries;
+} TorchWritten;
+typedef struct TorchFault {
+	const char *why;                      /* NULL: there is none */
+	size_t node;                          /* it is in; n_nodes or more: in none */
+	const char *name;                     /* place of a name that means nothing; NULL: it is something else */
+} TorchFault;
+void torch_read_back(Job *job, const TorchWritten *w, TorchFault *out);
 
 /* torch_write.c: to model.json, or to an archive like the one g was read from. */
 void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user);

@@ -18,10 +18,16 @@ typedef struct Item {
 	const SourceNode *unit;               /* NULL: the node is spelled */
 	UnitName *name;                       /* those that are not what stands there */
 	uint32_t n_names;
+	size_t at, end;                       /* in what was written */
 } Item;
 
 typedef enum PatchKind { PATCH_NODES, PATCH_VALUES, PATCH_SIZES, PATCH_NAME } PatchKind;
-typedef struct Patch { PatchKind kind; const char *from, *to, *name; size_t section; } Patch;
+typedef struct Patch {
+	PatchKind kind;
+	const char *from, *to, *name;
+	size_t section;
+	size_t end;                           /* of what took its place, in what was written */
+} Patch;
 
 typedef struct Writer {
 	Job *job;
@@ -31,9 +37,10 @@ typedef struct Writer {
 	size_t n_items;
 	Patch *patch;
 	size_t n_patches, cap_patches;
+	size_t *entry, n_entries, cap_entries;        /* where names of tensor_values stand in what was written */
 	Speller speller;
-	void (*write)(void *user, const char *text, size_t size);
-	void *user;
+	char *out;                            /* NULL: what is written is only counted */
+	size_t size;
 } Writer;
 
 /* ---- items ---- */
@@ -153,8 +160,9 @@ static bool is_unchanged(const Writer *w)
 
 static void put(Writer *w, const char *s, size_t n)
 {
-	if (n)
-		w->write(w->user, s, n);
+	if (n && w->out)
+		memcpy(w->out + w->size, s, n);
+	w->size += n;
 }
 
 static void put_text(Writer *w, Text *t)
@@ -207,12 +215,13 @@ static void put_nodes(Writer *w)
 	for (size_t i = 0; i < w->n_items; i++) {
 		if (i)
 			put(w, between.s, between.n);
-		if (w->item[i].unit) {
+		w->item[i].at = w->size;
+		if (w->item[i].unit)
 			put_unit(w, &w->item[i]);
-			continue;
-		}
-		torch_spell_node(&w->speller, &t, w->item[i].node);
+		else
+			torch_spell_node(&w->speller, &t, w->item[i].node);
 		put_text(w, &t);
+		w->item[i].end = w->size;
 	}
 }
 
@@ -228,8 +237,11 @@ typedef struct Values {
 
 static void begin_entry(Values *x)
 {
+	Writer *w = x->w;
 	if (x->n++)
-		put(x->w, x->between.s, x->between.n);
+		put(w, x->between.s, x->between.n);
+	w->entry = arena_grow(&w->job->scratch, w->entry, w->n_entries, &w->cap_entries, sizeof *w->entry);
+	w->entry[w->n_entries++] = w->size;
 }
 
 static void keep_entries(Values *x)
@@ -362,12 +374,79 @@ static void put_document(Writer *w)
 {
 	const char *at = w->t->text.data;
 	memset(w->speller.next, 0, sizeof w->speller.next);
+	w->size = w->n_entries = 0;
 	for (size_t i = 0; i < w->n_patches; i++) {
 		put(w, at, (size_t)(w->patch[i].from - at));
 		put_patch(w, &w->patch[i]);
 		at = w->patch[i].to;
+		w->patch[i].end = w->size;
 	}
 	put(w, at, (size_t)(w->t->text.end - at));
+}
+
+/* ---- reading back ---- */
+
+/* Where something of the file that was not replaced stands in what was written. */
+static Json written(const Writer *w, const JsonText *text, Json v)
+{
+	const char *from = w->t->text.data;
+	size_t base = 0;
+	if (!json_there(v))
+		return v;
+	for (size_t i = 0; i < w->n_patches && w->patch[i].to <= v.at; i++) {
+		from = w->patch[i].to;
+		base = w->patch[i].end;
+	}
+	return (Json){ text, w->out + base + (v.at - from), NULL };
+}
+
+static TorchWritten all_written(Writer *w, JsonText *text)
+{
+	Arena *a = &w->job->scratch;
+	const Torch *t = w->t;
+	*text = t->text;
+	text->data = w->out;
+	text->end = w->out + w->size;
+	TorchWritten x = { .text = text, .inputs = written(w, text, t->inputs), .outputs = written(w, text, t->outputs),
+	                   .output_specs = written(w, text, t->output_specs), .calls = written(w, text, t->calls),
+	                   .node = NEW_ARRAY(a, w->n_items, TorchWrittenNode), .n_nodes = w->n_items,
+	                   .entry = w->entry, .n_entries = w->n_entries };
+	for (size_t i = 0; i < TORCH_SECTIONS; i++)
+		x.sizes[i] = written(w, text, t->sizes[i]);
+	for (size_t i = 0; i < w->n_items; i++)
+		x.node[i] = (TorchWrittenNode){ { text, w->out + w->item[i].at, NULL },
+		                                 w->item[i].end - w->item[i].at, !w->item[i].unit };
+	return x;
+}
+
+/* The pass that made the node or, when a name is missing, removed what was called so. */
+static const char *to_blame(const Writer *w, const TorchFault *f)
+{
+	if (f->node < w->n_items && !w->item[f->node].unit)
+		return w->item[f->node].node->pass;
+	for (const Node *n = w->g->gone; n; n = n->gone) {
+		for (uint32_t i = 0; i < n->n_out; i++)
+			if (f->name && torch_name_is(f->name, n->out[i]->name))
+				return n->pass;
+		for (uint32_t i = 0; i < n->n_sizes; i++)
+			if (f->name && torch_name_is(f->name, n->size[i]->name))
+				return n->pass;
+	}
+	return NULL;
+}
+
+static void read_back(Writer *w)
+{
+	JsonText text;
+	TorchWritten x = all_written(w, &text);
+	TorchFault fault = { .node = SIZE_MAX };
+	torch_read_back(w->job, &x, &fault);
+	if (!fault.why)
+		return;
+	const char *pass = to_blame(w, &fault);
+	fail_at(w->job, GRAFT_E_RULE, w->g->name, "what would be written cannot be read back: %s%s%s; nothing was written, and "
+	        "the fault is graft's: leave that pass out with --disable, and report it", fault.why,
+	        pass ? "; to blame is pass " : "", pass ? pass : "");
 }
 
 /* The graph's document, and a view of its text whose errors go to this job. The document itself is shared and stays as
@@ -378,8 +457,8 @@ static Torch *view_of(Job *job, const Graph *g)
 		fail(job, GRAFT_E_USAGE, "only a graph that was read from a torch.export file can be written as one");
 	Torch *t = arena_copy(&job->scratch, g->document, sizeof(Torch));
 	t->text.arena = &job->scratch;
-	Json *const places[] = { &t->root, &t->graph, &t->nodes, &t->tensor_values, &t->outputs, &t->output_specs,
-	                         &t->sizes[0], &t->sizes[1], &t->sizes[2] };
+	Json *const places[] = { &t->root, &t->graph, &t->nodes, &t->tensor_values, &t->inputs, &t->outputs,
+	                         &t->output_specs, &t->calls, &t->sizes[0], &t->sizes[1], &t->sizes[2] };
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
 		places[i]->text = &t->text;
 	return t;
@@ -400,66 +479,47 @@ static void begin(Writer *w, Job *job, Graph *g)
 	qsort(w->patch, w->n_patches, sizeof *w->patch, by_from);
 }
 
-static void discard(void *user, const char *text, size_t size)
-{
-	(void)user, (void)text, (void)size;
-}
-
-/* What cannot be written is found before anything is. */
-void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user)
+/* The document as it will be, whole and read back, before any of it leaves. */
+static TorchWord document(Job *job, Graph *g, Torch **of)
 {
 	Writer w;
 	begin(&w, job, g);
-	w.write = discard;
+	*of = w.t;
+	if (!w.n_patches)
+		return (TorchWord){ w.t->text.data, (size_t)(w.t->text.end - w.t->text.data) };
 	put_document(&w);
-	w.write = write;
-	w.user = user;
+	w.out = NEW_ARRAY(&job->scratch, w.size, char);
 	put_document(&w);
+	read_back(&w);
+	return (TorchWord){ w.out, w.size };
+}
+
+void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user)
+{
+	Torch *t;
+	TorchWord text = document(job, g, &t);
+	write(user, text.s, text.n);
 }
 
 /* ---- the archive ---- */
 
-typedef struct Measure { uint64_t size; uint32_t crc; } Measure;
-
-static void measure(void *user, const char *text, size_t size)
-{
-	Measure *m = user;
-	m->size += size;
-	m->crc = zip_crc(m->crc, text, size);
-}
-
-static void to_zip(void *user, const char *text, size_t size)
-{
-	zip_data(user, text, size);
-}
-
-static void put_model(Writer *w, ZipOut *z)
-{
-	Measure m = { 0 };
-	w->write = measure;
-	w->user = &m;
-	put_document(w);
-	zip_begin(z, w->t->model->name, m.size, m.crc);
-	w->write = to_zip;
-	w->user = z;
-	put_document(w);
-}
-
 void torch_write_archive(Job *job, Graph *g, FileOut *file)
 {
-	Writer w;
-	begin(&w, job, g);
-	if (!w.t->zip)
+	Torch *t;
+	TorchWord text = document(job, g, &t);
+	if (!t->zip)
 		fail(job, GRAFT_E_USAGE,
 		     "the graph was read from a bare model.json, which has no weights to make an archive of; write "
 		     "--to pt2json");
 	ZipOut *z = zip_create(job, file);
-	for (size_t i = 0; i < w.t->zip->n; i++) {
-		const ZipEntry *e = &w.t->zip->entry[i];
-		if (e == w.t->model)
-			put_model(&w, z);
-		else if (e->name[strlen(e->name) - 1] != '/')
+	for (size_t i = 0; i < t->zip->n; i++) {
+		const ZipEntry *e = &t->zip->entry[i];
+		if (e == t->model) {
+			zip_begin(z, e->name, text.n, zip_crc(0, text.s, text.n));
+			zip_data(z, text.s, text.n);
+		} else if (e->name[strlen(e->name) - 1] != '/') {
 			zip_copy(z, e);
+		}
 	}
 	zip_end(z);
 }

@@ -514,6 +514,7 @@ Node *node_new(Graph *g, const NodeSpec *s)
 	for (uint32_t i = 0; i < s->n_in; i++)
 		use_link(&n->in[i], s->in[i]);
 	n->id = g->next_id++;
+	n->pass = g->pass;
 	order_insert(g, n, s->before, s->inside);
 	g->n_nodes++;
 	g->n_notes += n->note;
@@ -560,6 +561,9 @@ void node_remove(Graph *g, Node *n)
 		use_unlink(&n->in[i]);
 	order_remove(g, n);
 	n->dead = true;
+	n->pass = g->pass;
+	n->gone = g->gone;
+	g->gone = n;
 	g->n_nodes--;
 	g->n_notes -= n->note;
 	g->rewrites++;

@@ -143,6 +143,8 @@ struct Node {
 	/* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
 	Value *held;
 	Node *prev, *next;                    /* all live nodes, in order */
+	const char *pass;                     /* that made it or, dead, removed it; NULL: no pass */
+	Node *gone;                           /* dead: the one that was removed before */
 	const SourceNode *source;             /* imported graphs: what it came from, innermost; else NULL */
 	const SourceNode *unit;               /* whose text it is written in: source, or one around it; NULL: it is spelled */
 	const Places *places;                 /* with source */
@@ -179,6 +181,8 @@ struct Graph {
 	Document *document;
 	const char *torch_op;                 /* target that fused norms get in a torch.export file; NULL: our own */
 	uint32_t rewrites;                    /* counts changes; a refused match must leave it as it was */
+	const char *pass;                     /* that is running; NULL: none */
+	Node *gone;                           /* the node that was removed last */
 };
 struct graft_graph { Graph g; };              /* the public handle is the Graph itself */
 

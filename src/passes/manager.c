@@ -62,10 +62,12 @@ static void run_body(Job *job, void *arg)
 		.backup = p->report ? &p->backup : NULL,
 		.scratch = &job->scratch, .target = p->target, .budget = &p->budget,
 	};
+	g->pass = arena_strdup(&g->arena, s->pass->name);
 	if (s->pass->run)
 		s->pass->run(&run);
 	else
 		rules_run(&run, s->pass->rules);
+	g->pass = NULL;
 	s->changed = g->rewrites != rewrites || run.applied;
 	if (s->changed)
 		graph_verify(g);
