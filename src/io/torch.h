@@ -83,6 +83,7 @@ typedef enum TorchTag {
 /* A union of the file: an object with one member, "as_<tag>". */
 typedef struct TorchUnion { TorchTag tag; Json value; } TorchUnion;
 TorchUnion torch_union(Json v);
+const char *torch_tag_name(TorchTag tag);     /* without "as_" */
 
 /* Names in a text: where the opening quote stands. */
 size_t torch_name_size(const char *place);
@@ -144,6 +145,7 @@ typedef struct TorchRow {
 } TorchRow;
 const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
+const TorchRow *torch_row_at(size_t i);               /* in the table's order; NULL: behind the last */
 /* every row names ops and attributes that are there, in order; for a test */
 void torch_rows_check(Job *job);
 void torch_form_check(Job *job, const TorchRow *row);

@@ -38,6 +38,11 @@ const TorchRow *torch_row(const char *target)
 	return low < N_ROWS && !strcmp(rows[low].target, target) ? &rows[low] : NULL;
 }
 
+const TorchRow *torch_row_at(size_t i)
+{
+	return i < N_ROWS ? &rows[i] : NULL;
+}
+
 static const TorchRow *next_row(const TorchRow *row)
 {
 	return row + 1 < rows + N_ROWS && !strcmp(row->target, row[1].target) ? row + 1 : NULL;
