@@ -136,14 +136,18 @@ typedef struct TorchCall {
 	const char *why;                      /* torch_keep: why our ops cannot say it; NULL: there is none */
 } TorchCall;
 
+/* A row that only reads; that writes its op where the WRITTEN one does not take the operands; that writes it. */
+typedef enum TorchWriting { TORCH_READ, TORCH_ALSO, TORCH_WRITTEN } TorchWriting;
+
 /* torch_ops.def: how the arguments of a target become operands and attributes. */
 typedef struct TorchRow {
 	const char *target, *op, *operands, *attrs;
 	void (*lower)(TorchCall *c);          /* does it instead of the rest; NULL: none */
 	const char *form;                     /* what lower_form does; NULL: none */
-	bool canonical;                       /* what the op is written as */
+	TorchWriting writing;
 } TorchRow;
-const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
+/* To write an op with, behind `last` (NULL: the first): the WRITTEN one, then the others; NULL: no more. */
+const TorchRow *torch_row_written(const char *op, const TorchRow *last);
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
 const TorchRow *torch_row_at(size_t i);               /* in the table's order; NULL: behind the last */
 /* every row names ops and attributes that are there, in order; for a test */

@@ -8,13 +8,16 @@
 #include <string.h>
 
 static const TorchRow rows[] = {
-#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, false },
-#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, true },
-#define BY(target, function) { target, NULL, "", "", function, NULL, false },
-#define WRITTEN_BY(target, op, operands, attrs, function) { target, #op, operands, attrs, function, NULL, true },
-#define FORM(target, attrs, text) { target, NULL, "", attrs, lower_form, text, false },
+#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_READ },
+#define ALSO(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_ALSO },
+#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_WRITTEN },
+#define BY(target, function) { target, NULL, "", "", function, NULL, TORCH_READ },
+#define WRITTEN_BY(target, op, operands, attrs, function) \
+	{ target, #op, operands, attrs, function, NULL, TORCH_WRITTEN },
+#define FORM(target, attrs, text) { target, NULL, "", attrs, lower_form, text, TORCH_READ },
 #include "torch_ops.def"
 #undef ROW
+#undef ALSO
 #undef WRITTEN
 #undef BY
 #undef WRITTEN_BY
@@ -48,10 +51,11 @@ static const TorchRow *next_row(const TorchRow *row)
 	return row + 1 < rows + N_ROWS && !strcmp(row->target, row[1].target) ? row + 1 : NULL;
 }
 
-const TorchRow *torch_row_of(const char *op)
+const TorchRow *torch_row_written(const char *op, const TorchRow *last)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (rows[i].canonical && !strcmp(rows[i].op, op))
+	TorchWriting writing = last ? TORCH_ALSO : TORCH_WRITTEN;
+	for (size_t i = last && last->writing == TORCH_ALSO ? (size_t)(last - rows) + 1 : 0; i < N_ROWS; i++)
+		if (rows[i].writing == writing && !strcmp(rows[i].op, op))
 			return &rows[i];
 	return NULL;
 }

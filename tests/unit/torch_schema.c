@@ -1,6 +1,8 @@
 /* torch_schema.c - PyTorch's schemas: the table, what it says of effects, and nodes held against it. */
 #include "../../src/io/torch_schema.h"
 #include "test.h"
+#include <stdlib.h>
+#include <strings.h>
 
 static graft_error err;
 
@@ -45,6 +47,16 @@ TEST(schema_rows_are_sorted_and_can_be_read)
 	with_arena(every_row);
 }
 
+/* A row's condition is left out where the schema has a default: it must be the same. */
+static void is_usual(const TorchSchema *s, TorchAttr a)
+{
+	const TorchSchemaArg *arg = torch_schema_arg(s, a.arg.s, a.arg.n);
+	char word[32] = "";
+	memcpy(word, a.fallback.s, a.fallback.n < sizeof word ? a.fallback.n : 0);
+	if (arg->fallback && strcasecmp(arg->fallback, word) && (!strchr("0123456789", *word) || strtod(arg->fallback, NULL) != strtod(word, NULL)))
+		test_fail(__FILE__, __LINE__, "torch_ops.def: %s has %s=%s, not %s", s->target, arg->name, arg->fallback, word);
+}
+
 static void has_arg(const TorchSchema *s, TorchWord w)
 {
 	if (w.n && !(w.n == 4 && !memcmp(w.s, "none", 4)) && !torch_schema_arg(s, w.s, w.n))
@@ -65,6 +77,9 @@ static void rows_of_ours(Arena *a)
 			has_arg(&s, torch_operand_word(w).arg);
 		for (const char *list = row->attrs; torch_word(&list, &w);)
 			has_arg(&s, torch_attr_word(w).arg);
+		for (const char *list = row->attrs; row->writing != TORCH_READ && torch_word(&list, &w);)
+			if (torch_attr_word(w).kind == TORCH_CONDITION)
+				is_usual(&s, torch_attr_word(w));
 	}
 }
 
