@@ -554,6 +554,18 @@ static const char *node_name(Speller *s, const Node *n)
 	return name;
 }
 
+/* A node that was lowered and then written by itself has what the node of the file had. */
+static void put_metadata(Speller *s, Text *t, const Node *n)
+{
+	const SourceNode *const *from = n->replaces;
+	size_t n_from = n->n_replaces;
+	if (n->source) {
+		from = &n->source;
+		n_from = 1;
+	}
+	torch_spell_metadata(&s->job->scratch, s->t, from, n_from, t);
+}
+
 void torch_spell_node(Speller *s, Text *t, const Node *n)
 {
 	Spelling p = { .arena = &s->job->scratch, .torch = s->t, .g = s->g, .t = t, .n = n };
@@ -562,7 +574,8 @@ void torch_spell_node(Speller *s, Text *t, const Node *n)
 		cannot(s, n, why);
 	text_puts(t, ", \"outputs\": [");
 	put_results(t, n);
-	text_puts(t, "], \"metadata\": {}");
+	text_puts(t, "], \"metadata\": ");
+	put_metadata(s, t, n);
 	if (s->t->has_hop)
 		text_puts(t, ", \"is_hop_single_tensor_return\": null");
 	if (s->t->has_name)

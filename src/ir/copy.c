@@ -119,6 +119,8 @@ static void copy_node(Copy *c, const Node *n)
 	made->why = copy_text(c, n->why);
 	made->source = n->source;
 	made->place = n->place;
+	made->replaces = arena_copy(&c->to->arena, n->replaces, n->n_replaces * sizeof *n->replaces);
+	made->n_replaces = n->n_replaces;
 }
 
 static Copy copy_start(Job *job, const Graph *g, const int64_t *bindings)

@@ -109,6 +109,9 @@ struct Node {
 	Value *held;
 	Node *prev, *next;                    /* all live nodes, in order */
 	const SourceNode *source;                 /* imported graphs: what it came from; else NULL */
+	/* imported graphs: nodes of the file that a rewrite made it from */
+	const SourceNode *const *replaces;
+	uint32_t n_replaces;
 	/* with source: per operand, then per result, where its name stands in source->text; NULL: nowhere */
 	const char *const *place;
 };
