@@ -134,6 +134,37 @@ static Node *first_early_user(const Node *made)
 	return first;
 }
 
+/* Is it there only for nodes that move? Then it may go with them. */
+static bool only_for_marked(const Node *n, const Node *made, uint32_t mark)
+{
+	bool any = false;
+	if (op_code(n->op) == OP_unknown || n->op->effect == WRITES || n->op->effect == ASSERTS)
+		return false;
+	for (uint32_t i = 0; i < n->n_out; i++)
+		for (const Use *u = n->out[i]->uses; u; u = u->next) {
+			if (!u->node || u->node == made || u->node->mark != mark)
+				return false;
+			any = true;
+		}
+	return any;
+}
+
+/* Marks what stands in the window, or right in front of it, only for nodes that move: in an exported program the nodes of
+ * one module stand together, and PyTorch takes a module in two pieces for two calls. The window's first node then. */
+static Node *mark_companions(Node *first, const Node *made, uint32_t mark)
+{
+	bool inside = true;
+	for (Node *n = made->prev; n; n = n->prev) {
+		if (n->mark != mark && only_for_marked(n, made, mark))
+			n->mark = mark;
+		if (!inside && n->mark != mark)
+			return first;
+		inside = inside && n != first;
+		first = inside ? first : n;
+	}
+	return first;
+}
+
 void order_repair(Graph *g, Node *made)
 {
 	Node *first = first_early_user(made);
@@ -149,6 +180,8 @@ void order_repair(Graph *g, Node *made)
 	if (w)
 		fail_at(graph_job(g), GRAFT_E_RULE, node_label(made),
 		        "the rewrite would move a use of storage across %s, which writes it", node_label(w));
+	if (!writes)
+		first = mark_companions(first, made, mark);
 	Node *at = made;
 	for (Node *n = first, *next; n != made; n = next) {
 		next = n->next;
