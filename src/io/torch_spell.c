@@ -485,13 +485,23 @@ static const char *spell(const Spelling *p)
 	return first ? first : "torch has no op that does the same";
 }
 
+/* An operand's sizes are in the file. */
+static bool operand_has(const Node *n, Dim d)
+{
+	for (uint32_t i = 0; i < n->n_in; i++)
+		for (uint32_t k = 0; n->in[i].value && k < n->in[i].value->type.rank; k++)
+			if (dim_same(n->in[i].value->type.dims[k], d))
+				return true;
+	return false;
+}
+
 /* What tensor_values would say of the results. */
 static const char *types_refuse(Arena *a, const Torch *t, const Node *n)
 {
 	for (uint32_t i = 0; i < n->n_out; i++)
 		for (uint32_t k = 0; k < n->out[i]->type.rank; k++) {
 			Dim d = n->out[i]->type.dims[k];
-			if (!dim_is_const(d) && !torch_expr_text(a, t, d))
+			if (!dim_is_const(d) && !operand_has(n, d) && !torch_expr_text(a, t, d))
 				return arena_printf(a, "the file has no symbol for its size %s", dim_string(a, d));
 		}
 	return NULL;

@@ -185,5 +185,67 @@ TEST(spell_refuses_in_words)
 	          "aten.full.default takes one value, and it holds 2");
 	CHECK_STR(spelled("y = rope(h, k, k)"), "torch has no op that does the same");
 	CHECK_STR(spelled("y: f32[2] = mylib.rotate(x)"), "graft does not know what it does");
-	CHECK_STR(spelled("y = neg(q)"), "the file has no symbol for its size Q");
+	CHECK_STR(spelled("y = concat(q, q)"), "the file has no symbol for its size 2*Q");
+}
+
+/* ---- metadata ---- */
+
+typedef struct Meta { graft_context *ctx; const char *nodes; char text[1024]; } Meta;
+
+static void meta_body(Job *job, void *arg)
+{
+	Meta *m = arg;
+	Arena *a = &job->scratch;
+	const SourceNode *from[8];
+	size_t n = 0;
+	Torch t = { .text = { a, m->nodes, m->nodes + strlen(m->nodes), "nodes", GRAFT_E_GRAPH, false } };
+	json_check(a, m->nodes, strlen(m->nodes), "nodes", GRAFT_E_GRAPH);
+	for (JsonList l = json_list((Json){ &t.text, m->nodes, NULL }, JSON_ARRAY); json_more(&l);) {
+		SourceNode *s = NEW(a, SourceNode);
+		s->text = l.here.at;
+		s->outer = n && json_there(json_member(l.here, "inner")) ? from[n - 1] : NULL;
+		from[n++] = s;
+	}
+	Text out = { .arena = a };
+	torch_spell_metadata(a, &t, from, n, &out);
+	json_check(a, out.text, out.size, "metadata", GRAFT_E_GRAPH);
+	snprintf(m->text, sizeof m->text, "%s", out.text);
+}
+
+static const char *meta(const char *nodes)
+{
+	static Meta m;
+	m = (Meta){ .nodes = nodes };
+	CHECK_INT(graft_context_new(NULL, &m.ctx, NULL), GRAFT_OK);
+	graft_status status = guarded(context_allocator(m.ctx), meta_body, &m, &err);
+	graft_context_free(m.ctx);
+	return status ? err.message : m.text;
+}
+
+#define STACK(s) "{\"metadata\": {\"nn_module_stack\": \"" s "\"}}"
+
+TEST(metadata_has_the_nearest_module)
+{
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A;a.q,a.q,N") ", " STACK("L,,M;a,a,A;a.kv,a.kv,N") "]"),
+	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", " STACK("L,,M;a,a,A;a.q,a.q,N") "]"), "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", " STACK("L,,M;a,a,AB") "]"), "{\"nn_module_stack\": \"L,,M\"}");
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", {\"metadata\": {}}, {}, " STACK("L,,M;a,a,A") "]"),
+	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
+	CHECK_STR(meta("[" STACK("L,,M") ", " STACK("K,,M") "]"), "{}");
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", {\"inner\": 1, \"metadata\": {\"torch_fn\": \"x;y\"}}]"),
+	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
+}
+
+TEST(metadata_says_where_it_came_from)
+{
+	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\", \"custom\": \"{}\", \"stack_trace\": \"File \\\"a\\\"\", \"from_node\": "
+	               "\"[{\\\"name\\\": \\\"x\\\"}]\", \"source_fn_stack\": \"a,b;c,d\"}}, {\"metadata\": {\"torch_fn\": \"f;g\", "
+	               "\"stack_trace\": \"File \\\"b\\\"\", \"from_node\": \"[{\\\"name\\\": \\\"y\\\"}, {}]\", \"source_fn_stack\": "
+	               "\"a,b\"}}, {\"metadata\": {\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"null\"}}]"),
+	          "{\"stack_trace\": \"File \\\"a\\\"\\nFile \\\"b\\\"\", \"source_fn_stack\": \"a,b\", \"torch_fn\": \"f;g\", "
+	          "\"from_node\": \"[{\\\"name\\\": \\\"x\\\"}, {\\\"name\\\": \\\"y\\\"}, {}]\"}");
+	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\"}}, {\"metadata\": {\"torch_fn\": \"h;g\"}}]"), "{}");
+	CHECK_STR(meta("[{\"metadata\": {\"nn_module_stack\": 3, \"from_node\": \"[]\"}}, {\"metadata\": null}]"), "{}");
+	CHECK_STR(meta("[]"), "{}");
 }
