@@ -54,6 +54,7 @@ typedef enum TorchTag {
 /* A union of the file: an object with one member, "as_<tag>". */
 typedef struct TorchUnion { TorchTag tag; Json value; } TorchUnion;
 TorchUnion torch_union(Json v);
+const char *torch_tag_name(TorchTag tag);     /* without "as_" */
 
 /* Names in a text: where the opening quote stands. */
 size_t torch_name_size(const char *place);
@@ -107,15 +108,20 @@ typedef struct TorchCall {
 	const char *why;                      /* torch_keep: why our ops cannot say it; NULL: there is none */
 } TorchCall;
 
+/* A row that only reads; that writes its op where the WRITTEN one does not take the operands; that writes it. */
+typedef enum TorchWriting { TORCH_READ, TORCH_ALSO, TORCH_WRITTEN } TorchWriting;
+
 /* torch_ops.def: how the arguments of a target become operands and attributes. */
 typedef struct TorchRow {
 	const char *target, *op, *operands, *attrs;
 	void (*lower)(TorchCall *c);          /* does it instead of the rest; NULL: none */
 	const char *form;                     /* what lower_form does; NULL: none */
-	bool canonical;                       /* what the op is written as */
+	TorchWriting writing;
 } TorchRow;
-const TorchRow *torch_row_of(const char *op);         /* to write an op with; NULL: none */
+/* To write an op with, behind `last` (NULL: the first): the WRITTEN one, then the others; NULL: no more. */
+const TorchRow *torch_row_written(const char *op, const TorchRow *last);
 const TorchRow *torch_row(const char *target);        /* the first of a target; NULL: none */
+const TorchRow *torch_row_at(size_t i);               /* in the table's order; NULL: behind the last */
 /* every row names ops and attributes that are there, in order; for a test */
 void torch_rows_check(Job *job);
 void torch_form_check(Job *job, const TorchRow *row);
@@ -151,7 +157,10 @@ Graph *torch_load(Job *job, graft_context *ctx, Bytes bytes, Arena *file, const 
 
 extern const DocumentWays torch_ways;
 
-/* torch_spell.c: see DocumentWays.refuses */
+/* torch_spell.c: the graph's document, as a view of it whose errors go to this job; the document is shared and stays as it
+ * is. */
+Torch *torch_view(Job *job, const Graph *g);
+/* see DocumentWays.refuses */
 const char *torch_refuses(Graph *g, const Node *n, Arena *a);
 
 /* torch_read_back.c: a look at what was written, before it takes a file's place. */

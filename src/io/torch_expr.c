@@ -243,9 +243,12 @@ static const char *rewrite_sum(Rewrite *r);
 /* As the file writes it: symbols that are assumed something else are others to PyTorch. */
 static const char *rewrite_symbol(Rewrite *r, Word name)
 {
-	const char *start = arena_printf(r->a, "Symbol('%.*s'", (int)name.n, name.s), *data = r->t->text.data;
-	const char *found = memmem(data, (size_t)(r->t->text.end - data), start, strlen(start));
-	const char *end = found ? memchr(found, ')', (size_t)(r->t->text.end - found)) : NULL;
+	const char *start = arena_printf(r->a, "Symbol('%.*s'", (int)name.n, name.s), *end_of_text = r->t->text.end;
+	const char *values = r->t->tensor_values.at, *data = r->t->text.data;
+	const char *found = memmem(values, (size_t)(end_of_text - values), start, strlen(start));
+	if (!found)
+		found = memmem(data, (size_t)(end_of_text - data), start, strlen(start));
+	const char *end = found ? memchr(found, ')', (size_t)(end_of_text - found)) : NULL;
 	if (end && (memchr(found, '"', (size_t)(end - found)) || memchr(found, '\\', (size_t)(end - found))))
 		end = NULL;
 	r->unknown |= !end;

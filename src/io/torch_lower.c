@@ -1,6 +1,7 @@
 /* torch_lower.c - one node of a torch graph becomes one or more of ours: the rows of torch_ops.def, and what functions
  * and forms share. */
 #include "torch_lower.h"
+#include "torch_schema.h"
 #include "../ir/shape.h"
 #include <assert.h>
 #include <math.h>
@@ -8,13 +9,16 @@
 #include <string.h>
 
 static const TorchRow rows[] = {
-#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, false },
-#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, true },
-#define BY(target, function) { target, NULL, "", "", function, NULL, false },
-#define WRITTEN_BY(target, op, operands, attrs, function) { target, #op, operands, attrs, function, NULL, true },
-#define FORM(target, attrs, text) { target, NULL, "", attrs, lower_form, text, false },
+#define ROW(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_READ },
+#define ALSO(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_ALSO },
+#define WRITTEN(target, op, operands, attrs) { target, #op, operands, attrs, NULL, NULL, TORCH_WRITTEN },
+#define BY(target, function) { target, NULL, "", "", function, NULL, TORCH_READ },
+#define WRITTEN_BY(target, op, operands, attrs, function) \
+	{ target, #op, operands, attrs, function, NULL, TORCH_WRITTEN },
+#define FORM(target, attrs, text) { target, NULL, "", attrs, lower_form, text, TORCH_READ },
 #include "torch_ops.def"
 #undef ROW
+#undef ALSO
 #undef WRITTEN
 #undef BY
 #undef WRITTEN_BY
@@ -38,15 +42,21 @@ const TorchRow *torch_row(const char *target)
 	return low < N_ROWS && !strcmp(rows[low].target, target) ? &rows[low] : NULL;
 }
 
+const TorchRow *torch_row_at(size_t i)
+{
+	return i < N_ROWS ? &rows[i] : NULL;
+}
+
 static const TorchRow *next_row(const TorchRow *row)
 {
 	return row + 1 < rows + N_ROWS && !strcmp(row->target, row[1].target) ? row + 1 : NULL;
 }
 
-const TorchRow *torch_row_of(const char *op)
+const TorchRow *torch_row_written(const char *op, const TorchRow *last)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (rows[i].canonical && !strcmp(rows[i].op, op))
+	TorchWriting writing = last ? TORCH_ALSO : TORCH_WRITTEN;
+	for (size_t i = last && last->writing == TORCH_ALSO ? (size_t)(last - rows) + 1 : 0; i < N_ROWS; i++)
+		if (rows[i].writing == writing && !strcmp(rows[i].op, op))
 			return &rows[i];
 	return NULL;
 }
@@ -639,6 +649,27 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 	}
 }
 
+/* What PyTorch says that an op may do to what it reads. One that functionalises another reads copies of its own. NULL: it
+ * says nothing, so all of it. */
+static uint8_t *effects_of(TorchCall *c, uint32_t n_in)
+{
+	TorchSchema schema;
+	bool functional = !strncmp(c->target, "higher_order.auto_functionalized", 32);
+	if (!functional && !torch_schema(c->scratch, c->target, &schema))
+		return NULL;
+	uint8_t *effects = NEW_ARRAY(&c->g->arena, n_in, uint8_t);
+	uint32_t at = 0;
+	for (uint32_t i = 0; i < c->n_args && !functional; i++) {
+		const TorchSchemaArg *arg = torch_schema_arg(&schema, c->arg[i].name, c->arg[i].name_size);
+		unsigned effect = !arg ? MAY_WRITE | MAY_SHARE : torch_schema_writes(&schema, arg) ? MAY_WRITE : 0;
+		for (uint32_t r = 0; arg && r < schema.n_results; r++)
+			effect |= torch_schema_shares(&schema, r, arg) ? MAY_SHARE : 0u;
+		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++)
+			effects[at++] = (uint8_t)effect;
+	}
+	return effects;
+}
+
 void torch_keep(TorchCall *c)
 {
 	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->target };
@@ -661,6 +692,7 @@ void torch_keep(TorchCall *c)
 	spec.attr = attrs;
 	spec.attr_name = names;
 	emit_as(c, spec, in, true);
+	c->g->last->effects = effects_of(c, spec.n_in);
 	c->node->source.bound = c->autocast != GRAFT_DTYPE_COUNT;
 	if (c->why)
 		c->g->last->why = arena_strdup(&c->g->arena, c->why);

@@ -6,12 +6,14 @@
 #include "torch.h"
 
 #define ROW(target, op, operands, attrs)
+#define ALSO(target, op, operands, attrs)
 #define WRITTEN(target, op, operands, attrs)
 #define BY(target, function) void function(TorchCall *c);
 #define WRITTEN_BY(target, op, operands, attrs, function) void function(TorchCall *c);
 #define FORM(target, attrs, text)
 #include "torch_ops.def"
 #undef ROW
+#undef ALSO
 #undef WRITTEN
 #undef BY
 #undef WRITTEN_BY

@@ -23,6 +23,11 @@ TorchUnion torch_union(Json v)
 	return u;
 }
 
+const char *torch_tag_name(TorchTag tag)
+{
+	return tag < TAG_other ? tag_names[tag] : "something that this version does not know";
+}
+
 size_t torch_name_size(const char *place)
 {
 	return (size_t)(json_skip_string(place) - place) - 2;

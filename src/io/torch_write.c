@@ -74,7 +74,7 @@ static void list_items(Writer *w)
 static void add_patch(Writer *w, PatchKind kind, const char *from, const char *to, const char *name)
 {
 	w->patch = arena_grow(&w->job->scratch, w->patch, w->n_patches, &w->cap_patches, sizeof *w->patch);
-	w->patch[w->n_patches++] = (Patch){ kind, from, to, name, 0 };
+	w->patch[w->n_patches++] = (Patch){ kind, from, to, name, 0, 0 };
 }
 
 static const char *end_of(Json v)
@@ -449,24 +449,9 @@ static void read_back(Writer *w)
 	        pass ? "; to blame is pass " : "", pass ? pass : "");
 }
 
-/* The graph's document, and a view of its text whose errors go to this job. The document itself is shared and stays as
- * it is. */
-static Torch *view_of(Job *job, const Graph *g)
-{
-	if (!g->document)
-		fail(job, GRAFT_E_USAGE, "only a graph that was read from a torch.export file can be written as one");
-	Torch *t = arena_copy(&job->scratch, g->document, sizeof(Torch));
-	t->text.arena = &job->scratch;
-	Json *const places[] = { &t->root, &t->graph, &t->nodes, &t->tensor_values, &t->inputs, &t->outputs,
-	                         &t->output_specs, &t->calls, &t->sizes[0], &t->sizes[1], &t->sizes[2] };
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		places[i]->text = &t->text;
-	return t;
-}
-
 static void begin(Writer *w, Job *job, Graph *g)
 {
-	*w = (Writer){ .job = job, .g = g, .t = view_of(job, g) };
+	*w = (Writer){ .job = job, .g = g, .t = torch_view(job, g) };
 	w->speller = (Speller){ .job = job, .g = g, .t = w->t };
 	list_items(w);
 	patch_outputs(w);

@@ -158,6 +158,8 @@ static void copy_node(Copy *c, const Node *n)
 	made->why = copy_text(c, n->why);
 	made->pure = n->pure;
 	made->effects = n->effects ? arena_copy(&c->to->arena, n->effects, n->n_in) : NULL;
+	made->replaces = arena_copy(&c->to->arena, n->replaces, n->n_replaces * sizeof *n->replaces);
+	made->n_replaces = n->n_replaces;
 }
 
 static void copy_named_size(void *copy, Value *size)

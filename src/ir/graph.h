@@ -148,6 +148,9 @@ struct Node {
 	const SourceNode *source;             /* imported graphs: what it came from, innermost; else NULL */
 	const SourceNode *unit;               /* whose text it is written in: source, or one around it; NULL: it is spelled */
 	const Places *places;                 /* with source */
+	/* imported graphs: nodes of the file that a rewrite made it from */
+	const SourceNode *const *replaces;
+	uint32_t n_replaces;
 };
 
 typedef struct Output { const char *name; Use use; } Output;

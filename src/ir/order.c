@@ -175,6 +175,53 @@ static Node *first_early_user(const Node *made)
 	return first ? unit_first(first) : NULL;
 }
 
+static bool uses_are_marked(const Value *v, const Node *unit, const Node *made, uint32_t mark, bool *any)
+{
+	for (const Use *u = v->uses; u; u = u->next) {
+		if (u->node && unit_same(u->node, unit))
+			continue;
+		if (!u->node || u->node == made || u->node->mark != mark)
+			return false;
+		*any = true;
+	}
+	return true;
+}
+
+/* Is the unit there only for nodes that move? Then it may go with them. */
+static bool only_for_marked(const Node *n, const Node *made, uint32_t mark)
+{
+	bool any = false;
+	const Node *end = unit_last(n)->next;
+	for (const Node *m = unit_first(n); m != end; m = m->next) {
+		if (!node_is_pure(m))
+			return false;
+		for (uint32_t i = 0; i < m->n_out; i++)
+			if (!uses_are_marked(m->out[i], n, made, mark, &any))
+				return false;
+		for (uint32_t i = 0; i < m->n_sizes; i++)
+			if (!uses_are_marked(m->size[i], n, made, mark, &any))
+				return false;
+	}
+	return any;
+}
+
+/* Marks what stands in the window, or right in front of it, only for nodes that move: in an exported program the nodes of
+ * one module stand together, and PyTorch takes a module in two pieces for two calls. The window's first node then. */
+static Node *mark_companions(Node *first, const Node *made, uint32_t mark)
+{
+	bool inside = true;
+	for (Node *n = made->prev; n; n = n->prev) {
+		n = unit_first(n);
+		if (n->mark != mark && only_for_marked(n, made, mark))
+			mark_unit(n, mark);
+		if (!inside && n->mark != mark)
+			return first;
+		inside = inside && n != first;
+		first = inside ? first : n;
+	}
+	return first;
+}
+
 void order_repair(Graph *g, Node *made)
 {
 	Node *first = first_early_user(made);
@@ -191,6 +238,8 @@ void order_repair(Graph *g, Node *made)
 	if (w)
 		fail_at(graph_job(g), GRAFT_E_RULE, node_label(made),
 		        "the rewrite would move a use of storage across %s, which writes it", node_label(w));
+	if (!writes)
+		first = mark_companions(first, made, mark);
 	Node *at = made;
 	for (Node *n = first, *next; n != made; n = next) {
 		next = n->next;

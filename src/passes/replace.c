@@ -475,6 +475,32 @@ static Origin origin_of(Match *m)
 	return o;
 }
 
+typedef struct Sources { const SourceNode **v; uint32_t n; size_t cap; } Sources;
+
+static void source_add(Graph *g, Sources *s, const SourceNode *source)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->v[i] == source)
+			return;
+	s->v = arena_grow(&g->arena, s->v, s->n, &s->cap, sizeof *s->v);
+	s->v[s->n++] = source;
+}
+
+/* The nodes of the file that all replaced nodes came from. */
+static Sources sources_of(Match *m)
+{
+	Node *nodes[MAX_PLACES];
+	Sources s = { 0 };
+	uint32_t n = matched_nodes(m, nodes);
+	for (uint32_t i = 0; i < n; i++) {
+		if (nodes[i]->source)
+			source_add(m->run->g, &s, nodes[i]->source);
+		for (uint32_t k = 0; k < nodes[i]->n_replaces; k++)
+			source_add(m->run->g, &s, nodes[i]->replaces[k]);
+	}
+	return s;
+}
+
 /* Is x held by a node outside of its unit? One inside goes with it. */
 static bool is_held_outside(const Match *m, const Node *x)
 {
@@ -551,6 +577,7 @@ static void build(Match *m, Value **made)
 	Node *before = last_root(m);
 	const Draft *d = m->draft;
 	Origin origin = origin_of(m);
+	Sources sources = sources_of(m);
 	for (int i = 0; i < m->p->n_emit; i++) {
 		const Line *l = &m->p->emit[i];
 		if (!l->term) {
@@ -559,6 +586,8 @@ static void build(Match *m, Value **made)
 		}
 		Node *n = build_line(m, made, l, d, before);
 		n->origin = origin;
+		n->replaces = sources.v;
+		n->n_replaces = sources.n;
 		d = d->next;
 	}
 }
