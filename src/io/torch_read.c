@@ -755,6 +755,15 @@ static const char *output_name(Reader *r, const char *stem)
 	}
 }
 
+/* {"user_output": {"arg": {"as_sym_int": {"as_name"}}}}: sizes of the signature stay, as those of the outputs. */
+static void read_output_spec(Json spec, Named *sizes)
+{
+	JsonList l = json_list(spec, JSON_OBJECT);
+	Json arg = json_more(&l) && json_kind(l.here) == JSON_OBJECT ? json_member(l.here, "arg") : (Json){ 0 };
+	if (json_there(arg) && json_kind(arg) == JSON_OBJECT && !json_there(json_member(arg, "name")))
+		visit_sizes(torch_union(arg), sizes, add_named);
+}
+
 static void read_outputs(Reader *r)
 {
 	enum { OUTPUTS_MAX = 4096 };
@@ -772,6 +781,8 @@ static void read_outputs(Reader *r)
 			json_fail(l.here, GRAFT_E_GRAPH, "more than %d outputs", OUTPUTS_MAX);
 		graph_output(r->g, output_name(r, name->value->name), name->value);
 	}
+	for (JsonList l = json_list(r->t->output_specs, JSON_ARRAY); json_more(&l);)
+		read_output_spec(l.here, &sizes);
 	for (uint32_t i = 0; i < sizes.n; i++)
 		graph_pin(r->g, sizes.value[i], sizes.place[i]);
 }
