@@ -106,7 +106,7 @@ static void sweep_out(Sweep *s, PassRun *run)
 	}
 }
 
-void pass_dce(PassRun *run)
+static void sweep_once(PassRun *run)
 {
 	Sweep s = { .g = run->g, .a = run->scratch, .mark = graph_mark(run->g) };
 	find_writers(&s);
@@ -121,4 +121,14 @@ void pass_dce(PassRun *run)
 	keep_asserts(&s);
 	spread(&s);
 	sweep_out(&s, run);
+}
+
+/* A view that is gone may have been all that tied a write to what is looked at; without writes once is enough. */
+void pass_dce(PassRun *run)
+{
+	int64_t before;
+	do {
+		before = run->applied;
+		sweep_once(run);
+	} while (run->applied != before && *run->budget && graph_writes(run->g));
 }

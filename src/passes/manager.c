@@ -74,7 +74,7 @@ static void run_body(Job *job, void *arg)
 	if (!p->report)
 		return;
 	p->report->arena.job = job;
-	p->report->result[s->result].applied = run.applied;
+	p->report->result[s->result].applied += run.applied;
 	for (size_t i = 0; i < run.n_refusals; i++)
 		report_refusal(p->report, s->pass->name, run.refusals[i].node, run.refusals[i].code,
 		               run.refusals[i].message);
@@ -185,6 +185,10 @@ static void run_pass(Pipeline *p, Job *job, const Pass *pass)
 	}
 	const char *missing = kernel_missing(p, job, &s);
 	graft_error err;
+	if (pass->run == pass_dce) {
+		p->swept = true;
+		p->sweep = s.result;
+	}
 	int64_t before = nodes_of(p->g);
 	uint32_t first = p->g->next_id;
 	call_hook(p, pass->name, 0, p->g);
@@ -216,12 +220,29 @@ static void settle_tentative(Pipeline *p)
 		graph_verify(p->g);
 }
 
+/* A rewrite can leave writes to storage that nothing looks at any more: what dce removes, it removes in the end. */
+static void sweep_again(Pipeline *p, Job *job, uint32_t rewrites)
+{
+	const Pass *dce = pass_find("dce", 3);
+	Step s = { .p = p, .pass = dce, .d = config_decide(p->config, dce, &job->scratch), .result = p->sweep };
+	graft_error err;
+	if (!p->swept || p->g->rewrites == rewrites)
+		return;
+	if (guarded(context_allocator(p->g->ctx), run_body, &s, &err))
+		pass_failed(p, job, dce, &err);
+	if (p->report && p->report->result[p->sweep].applied)
+		p->report->result[p->sweep].outcome = GRAFT_PASS_APPLIED;
+}
+
 void pipeline_run(Pipeline *p, Job *job)
 {
+	uint32_t rewrites = p->g->rewrites;
 	for (p->at = 0; p->list[p->at] && p->at != p->until; p->at++)
 		run_pass(p, job, p->list[p->at]);
-	if (p->until == PIPELINE_WHOLE)
+	if (p->until == PIPELINE_WHOLE) {
 		settle_tentative(p);
+		sweep_again(p, job, rewrites);
+	}
 }
 
 static const graft_config *default_config(Job *job, graft_context *ctx)

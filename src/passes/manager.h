@@ -16,6 +16,8 @@ typedef struct Pipeline {
 	int64_t budget;                       /* rewrites left; negative: no limit */
 	Graph *backup;                        /* g before the first change; NULL: nothing has changed */
 	struct Tentative *tentative;
+	size_t sweep;                         /* dce's result */
+	bool swept;                           /* dce has run */
 } Pipeline;
 
 void pipeline_run(Pipeline *p, Job *job);
