@@ -29,6 +29,7 @@ part() {
 part rooms tests/rooms.sh
 part unit build/check/unit
 part golden tests/golden.sh --device hip:build/check/hipexec/libgraft_hip.so
+part blas tests/blas.sh
 part examples tests/examples.sh
 part hipexec build/check/hipexec/test
 part hiptool tests/hipexec/tool.sh

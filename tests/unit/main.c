@@ -1,4 +1,4 @@
-/* main.c - runs the tests that registered themselves. */
+/* main.c - runs the tests that registered themselves; given a text, those whose name or file has it. */
 #include "test.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	int passed = 0, failed = 0;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (const Test *t = tests; t; t = t->next) {
-		if (argc > 1 && !strstr(t->name, argv[1]))
+		if (argc > 1 && !strstr(t->name, argv[1]) && !strstr(t->file, argv[1]))
 			continue;
 		if (passes(t))
 			passed++;
