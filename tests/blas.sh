@@ -13,7 +13,7 @@ run() {
 	shift
 	out=$("$@" 2>&1)
 	code=$?
-	sum=$(printf '%s\n' "$out" | sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+	sum=$(printf '%s\n' "$out" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' | tail -n 1)
 	p=${sum% *} f=${sum#* }
 	[ -n "$sum" ] && { [ "$code" = 0 ] || [ "$f" != 0 ]; } || { p=${p:-0} f=1; }
 	[ "$f" = 0 ] || printf '%s: FAIL\n%s\n' "$name" "$out"
