@@ -6,13 +6,14 @@ passed=0 failed=0
 log=build/check/log
 mkdir -p build/check
 
-# part NAME COMMAND...: its output ends with "N passed, N failed"; a part that ends otherwise counts as one failure.
+# part NAME COMMAND...: its output has a last line "N passed, N failed", with nothing but a sanitizer's report behind it; a part without
+# one, or that fails with none failed, counts as one failure.
 part() {
 	name=$1
 	shift
 	"$@" > "$log" 2>&1
 	code=$?
-	sum=$(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+	sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
 	p=${sum% *} f=${sum#* }
 	if [ -z "$sum" ] || { [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; }; then
 		p=${p:-0} f=1
@@ -29,6 +30,7 @@ part() {
 part rooms tests/rooms.sh
 part unit build/check/unit
 part golden tests/golden.sh --device hip:build/check/hipexec/libgraft_hip.so
+part blas tests/blas.sh
 part examples tests/examples.sh
 part hipexec build/check/hipexec/test
 part hiptool tests/hipexec/tool.sh

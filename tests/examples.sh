@@ -66,7 +66,7 @@ same "options named in README and docs" "" "$unknown"
 # script COMMAND...: a test of examples/pytorch, whose last line is "N passed, N failed", with the sanitized simulator.
 asan=$(${CC:-cc} -print-file-name=libasan.so) cxx=$(${CC:-cc} -print-file-name=libstdc++.so)
 script() {
-	LD_PRELOAD="$asan $cxx" ASAN_OPTIONS=detect_leaks=0 timeout 300 "$@" --odd build/packs/test \
+	tests/limit.sh 300 env LD_PRELOAD="$asan $cxx" ASAN_OPTIONS=detect_leaks=0 "$@" --odd build/packs/test \
 		--pack build/check/hipexec/packs/graft_hip_sim.so --runtime build/hipsim/w32/libhipsim.so > build/check/python.log 2>&1
 	sum=$(tail -n 1 build/check/python.log | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
 	[ -n "$sum" ] || sum="0 1"

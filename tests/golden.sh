@@ -57,6 +57,14 @@ case $device in hip:*) device=hip:$(absolute "${device#hip:}") ;; esac
 PATH=$tmp/bin:$PATH
 if command -v timeout >/dev/null; then limit="timeout 60"; else limit=; fi
 
+# limited FILE: the commands in it; `checks` names those that were stopped because they were not done in time.
+limited() {
+	$limit sh "./$1"
+	set -- "$1" $?
+	[ $2 != 124 ] || { echo "timed out after ${limit#* } s:"; cat "$1"; } >>checks
+	return $2
+}
+
 # Each case becomes a folder with cmds, in and, where they apply, roundtrip and numeric (the command).
 split='
 function finish()
@@ -130,7 +138,7 @@ same_json() { graft dump "$1" --to text >rt.text 2>>checks && graft dump rt.text
 # Runs the case in the current folder; what its further checks found wrong is in `checks`.
 run_case() {
 	ln -s ../data ../examples ../packs .
-	$limit sh ./cmds <in >out 2>err
+	limited cmds <in >out 2>err
 	status=$?
 	echo $status >exit
 	first=
@@ -141,9 +149,9 @@ run_case() {
 	*) rm -f numeric numeric_there ;;
 	esac
 	for c in numeric numeric_there; do
-		[ ! -f $c ] || $limit sh ./$c <in >numbers 2>&1 || { cat $c numbers; } >>checks
+		[ ! -f $c ] || limited $c <in >numbers 2>&1 || { cat $c numbers; } >>checks
 	done
-	[ ! -f run_there ] || [ $status != 0 ] || { $limit sh ./run_there <in >there 2>numbers && diff out there; } >>checks 2>&1 || cat run_there numbers >>checks
+	[ ! -f run_there ] || [ $status != 0 ] || { limited run_there <in >there 2>numbers && diff out there; } >>checks 2>&1 || cat run_there numbers >>checks
 	printf . >>out
 }
 

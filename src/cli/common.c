@@ -157,10 +157,20 @@ void cli_explain(const graft_report *r, const char *pass)
 			cli_note("%s: %s: %s: %s", f->pass, f->node, f->code, f->message);
 }
 
+/* Some place lacked nothing but the pass's kernel. */
+static bool wanted_kernel(const graft_report *r, const char *pass)
+{
+	const graft_refusal *f;
+	for (size_t i = 0; (f = graft_report_refusal(r, i)); i++)
+		if (!strcmp(f->pass, pass) && !strcmp(f->code, "kernel"))
+			return true;
+	return false;
+}
+
 void cli_unavailable(const graft_report *r)
 {
 	const graft_pass_result *p;
 	for (size_t i = 0; (p = graft_report_pass(r, i)); i++)
-		if (p->outcome == GRAFT_PASS_UNAVAILABLE)
+		if (p->outcome == GRAFT_PASS_UNAVAILABLE && wanted_kernel(r, p->pass))
 			cli_note("%s: unavailable: %s", p->pass, p->reason);
 }

@@ -14,12 +14,14 @@ static bool asked(const Cli *c, OptionId id, const char *pass)
 	return cli_has(c, id) && (!only || !strcmp(only, pass));
 }
 
+/* when: 0 before the pass, 1 behind it, -1 before it, once more, because it failed. */
 static void dump(Hook *h, const char *pass, int when, graft_graph *g)
 {
+	static const char *const words[] = { "failed", "before", "after" };
 	char path[4096];
 	int n = snprintf(path, sizeof path, "%s/%02d-%s-%s.graft", cli_value(h->c, OPT_dump_dir), h->n_dumped,
-	                 when ? "after" : "before", pass);
-	h->n_dumped += when;
+	                 words[when + 1], pass);
+	h->n_dumped += when > 0;
 	if (n < 0 || (size_t)n >= sizeof path)
 		h->failed = error_set(&h->c->err, GRAFT_E_USAGE, "the folder's name in --dump-dir is too long");
 	else if (graft_graph_save(g, path, GRAFT_FORMAT_TEXT, &h->c->err))
@@ -30,17 +32,15 @@ static void around_pass(void *user, const char *pass, int when, graft_graph *g)
 {
 	Hook *h = user;
 	progress_say(h->c, "pass", pass);
+	if (when < 0)
+		progress_end(h->c);
 	if (h->failed)
 		return;
-	if (when < 0) {
-		progress_end(h->c);
-		fprintf(stderr, "# %s failed on this graph\n", pass);
-		graft_graph_print(g, GRAFT_FORMAT_TEXT, cli_write, stderr, NULL);
-		return;
-	}
 	if (cli_has(h->c, OPT_dump_dir))
 		dump(h, pass, when, g);
-	if (!asked(h->c, when ? OPT_print_after : OPT_print_before, pass))
+	else if (when < 0)
+		cli_note("--dump-dir D writes the graph on which %s failed", pass);
+	if (when < 0 || !asked(h->c, when ? OPT_print_after : OPT_print_before, pass))
 		return;
 	fprintf(stderr, "# %s %s\n", when ? "after" : "before", pass);
 	h->failed |= graft_graph_print(g, GRAFT_FORMAT_TEXT, cli_write, stderr, &h->c->err) != GRAFT_OK;

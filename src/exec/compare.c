@@ -72,6 +72,7 @@ static void find_largest(Walk *w, const char *a, int64_t sa, const char *b, int6
 {
 	double x[RUN];
 	(void)b, (void)sb;
+	w->d.count += n;
 	load_f64(x, w->a->dtype, a, sa, n);
 	for (int64_t i = 0; i < n; i++)
 		if (isfinite(x[i]) && fabs(x[i]) > w->largest)
@@ -90,7 +91,9 @@ static void compare_floats(Walk *w, const char *a, int64_t sa, const char *b, in
 	load_f64(x, w->a->dtype, a, sa, n);
 	load_f64(y, w->b->dtype, b, sb, n);
 	for (int64_t i = 0; i < n; i++)
-		if (x[i] != y[i] && !(isnan(x[i]) && isnan(y[i])))
+		if (isnan(x[i]) && isnan(y[i]))
+			w->d.nan++;
+		else if (x[i] != y[i])
 			apart(w, isfinite(x[i]) && isfinite(y[i]) ? fabs(x[i] - y[i]) : INFINITY, x[i]);
 }
 

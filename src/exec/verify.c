@@ -92,6 +92,8 @@ static void compare_outputs(const Pair *v)
 	for (size_t i = 0; (a = graft_tensors_at(v->pa->outputs, i, &name)); i++) {
 		graft_difference d = difference(v, a, graft_tensors_get(v->pb->outputs, name));
 		v->out->same &= d.same;
+		v->out->count += d.count;
+		v->out->nan += d.nan;
 		v->out->max_abs = fmax(v->out->max_abs, d.max_abs);
 		v->out->max_rel = fmax(v->out->max_rel, d.max_rel);
 		if (!worse(d, worst))

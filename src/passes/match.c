@@ -32,6 +32,12 @@ static bool one_element(const Type *t)
 	return true;
 }
 
+/* Its numbers would have to be rounded before they count. */
+static bool is_rounded(const Value *v)
+{
+	return dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) < 4;
+}
+
 bool value_scalar(const Value *v, Attr *out)
 {
 	if (v->kind == VALUE_LITERAL) {
@@ -40,8 +46,7 @@ bool value_scalar(const Value *v, Attr *out)
 	}
 	if (!v->def || op_code(v->def->op) != OP_constant || !one_element(&v->type))
 		return false;
-	/* 16-bit and smaller floats would have to be rounded first */
-	if (dtype_is_float(v->type.dtype) && graft_dtype_size(v->type.dtype) < 4)
+	if (is_rounded(v))
 		return false;
 	const Attr *values = node_attr_named(v->def, "values");
 	if (values->n != 1 || values->list[0].kind < ATTR_BOOL || values->list[0].kind > ATTR_FLOAT)
@@ -306,6 +311,7 @@ static bool attempt(Match *m, Node *candidate)
 static bool complete(Match *m)
 {
 	const Rule *rule = m->p->rule;
+	m->whole = true;
 	if (rule->where && !rule->where(m))
 		return false;
 	if (rule->attrs)
@@ -352,25 +358,56 @@ static void tell_value(const Value *v, Text *t)
 		text_printf(t, "%s '%s'", v->kind == VALUE_PARAM ? "param" : "input", v->name);
 }
 
+/* What of a value keeps a rule from reading it as a number, though it may look like one; "": nothing. */
+static const char *no_number(const Match *m, const Value *v)
+{
+	if (m->alias && alias_written(m->alias, v))
+		return ", which is written in place";
+	if (!v->def || op_code(v->def->op) != OP_constant)
+		return "";
+	if (!one_element(&v->type))
+		return ", which has more than one element";
+	return is_rounded(v) ? ", which is rounded to 16 bits or less" : "";
+}
+
 static void tell_constant(const Match *m, const Miss *w, Text *t)
 {
+	const char *why = w->value ? no_number(m, w->value) : "";
+	Attr found;
 	text_puts(t, "wanted ");
 	if (w->arg->kind == ARG_NUMBER)
 		attr_print(t, NULL, &w->arg->number);
+	else if (!*why && w->value && value_scalar(w->value, &found))
+		text_printf(t, "the same constant in every place of %s", m->p->name[w->arg->name]);
 	else
 		text_printf(t, "a constant as %s", m->p->name[w->arg->name]);
 	text_puts(t, ", found ");
 	tell_value(w->value, t);
-	if (w->value && m->alias && alias_written(m->alias, w->value))
-		text_puts(t, ", which is written in place");
+	text_puts(t, why);
+}
+
+/* "pow, mul or square": every op the line could have taken there. */
+static void tell_wanted(const Match *m, const Term *wanted, Text *t)
+{
+	bool line = wanted->place < MAX_LINES;
+	const Term *first = line ? m->p->match[wanted->place].term : wanted;
+	for (const Term *k = first; k; k = k->other) {
+		const Term *before = first, *next = k->other;
+		while (before != k && before->op != k->op)
+			before = before->other;
+		if (before == k)
+			text_printf(t, "%s%s", k == first ? "" : next ? ", " : " or ", k->op->name);
+	}
 }
 
 static void tell_structure(const Match *m, const Miss *w, Text *t)
 {
+	text_puts(t, "wanted ");
 	if (w->term)
-		text_printf(t, "wanted %s, found ", w->term->op->name);
+		tell_wanted(m, w->term, t);
 	else
-		text_printf(t, "wanted the same value in every place of %s, found ", m->p->name[w->name]);
+		text_printf(t, "the same value in every place of %s", m->p->name[w->name]);
+	text_puts(t, ", found ");
 	tell_value(w->node ? (w->node->n_out ? w->node->out[0] : NULL) : w->value, t);
 }
 
@@ -392,6 +429,7 @@ bool match_at(Match *m, const Pattern *p, Node *start)
 	uint32_t rewrites = m->run->g->rewrites;
 	m->p = p;
 	m->miss = (Miss){ 0 };
+	m->whole = false;
 	for (const Term *t = p->match[p->start].term; t; t = t->other) {
 		if (start->op != t->op)
 			continue;
@@ -401,7 +439,7 @@ bool match_at(Match *m, const Pattern *p, Node *start)
 	}
 	assert(m->run->g->rewrites == rewrites && "a refused match changed the graph");
 	(void)rewrites;
-	if (m->miss.depth >= p->deep)
+	if (m->miss.depth >= p->deep && !m->whole)
 		tell(m, start);
 	return false;
 }

@@ -37,6 +37,7 @@ struct Match {
 	uint32_t n_held;
 	State s;
 	Miss miss;
+	bool whole;                           /* the pattern stood once; what was told then, if anything, is why not */
 	struct Draft *draft;                  /* what emit will make (replace.c) */
 };
 

@@ -4,6 +4,9 @@
  * changed for nothing. Two rules, because the casts tell where the product with the weight is rounded. `xf`, `wf` and
  * `nc` are the same values as `x`, `w` and `n` where a model has no casts; a cast to the dtype that was there is a clone
  * in some exports.
+ *
+ * What it takes by itself has the bits of the norm on the CPU, where a norm sums its rows as mean does. A division by the
+ * square root has not, and is taken when the pass is asked for by name.
  */
 #include "rule.h"
 
@@ -55,12 +58,21 @@ static bool sums_fit(Match *m, const Value *x)
 	return true;
 }
 
+/* x / s is not x * (1 / s) in every bit. */
+static bool keeps_bits(Match *m)
+{
+	const Value *n = match_value(m, "n");
+	return op_code(n->def->op) != OP_div || match_run(m)->keep ||
+	       refuse(m, "rounds", "'%s' divides by the square root; rms_norm multiplies by its reciprocal, which may differ in the last bit; "
+	              "--enable recompose_rms_norm takes it", n->name);
+}
+
 static bool norm_fits(Match *m)
 {
 	const Value *x = match_value(m, "x");
 	if (!x->type.rank || !dtype_is_float(x->type.dtype))
 		return false;
-	return sums_fit(m, x) && weight_fits(m, x, match_value(m, "w"));
+	return sums_fit(m, x) && weight_fits(m, x, match_value(m, "w")) && keeps_bits(m);
 }
 
 /* A weight multiplied in float32 and cast afterwards is the other rule's, which sees the cast. */

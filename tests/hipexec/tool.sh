@@ -12,7 +12,7 @@ cp tests/data/mla_small.graft "$tmp/g.graft"
 case_() {
 	name=$1 want=$2
 	shift 2
-	timeout 120 "$@" > "$tmp/out" 2> "$tmp/err"
+	tests/limit.sh 120 "$@" > "$tmp/out" 2> "$tmp/err"
 	code=$?
 	if [ "$code" -eq "$want" ]; then
 		passed=$((passed + 1))

@@ -1,7 +1,8 @@
 /* norm.c - rms_norm, alone and two at once.
  *
- * Both kernels call the same row function, and a row is summed in an order that depends on its length alone: LANES
- * partial sums, folded in halves. So fused and single norms agree in every bit, whatever the number of threads.
+ * Both kernels call the same row function, and a row is summed as mean sums it (lanes.inc), in an order that depends on
+ * its length alone. So fused and single norms, and the ops a norm may be spelled in, agree in every bit, whatever the
+ * number of threads.
  */
 #include "kernel.h"
 #include <math.h>

@@ -1,7 +1,7 @@
 /* reduce.c - sum and mean over any set of axes.
  *
- * The order of additions depends on shape and strides alone. Along runs: LANES partial sums a run, runs added as a
- * binary counter counts, so that the error grows with the logarithm of their number. Across runs (the innermost axis
+ * The order of additions depends on shape and strides alone. Along runs: LANES partial sums a run, runs added as
+ * lanes.inc says. Across runs (the innermost axis
  * stays): one accumulator a column, emptied into the total every FLUSH rows.
  */
 #include "kernel.h"
