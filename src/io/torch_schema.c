@@ -301,7 +301,8 @@ const char *torch_schema_check_node(Arena *a, Json node)
 	size_t n, skip = sizeof prefix - 1;
 	TorchSchema schema;
 	const char *target = json_text(a, json_member_need(node, "target"), &n);
-	if (n < skip || memcmp(target, prefix, skip) || !torch_schema(a, arena_strndup(a, target + skip, n - skip), &schema))
+	if (n < skip || memcmp(target, prefix, skip) ||
+	    !torch_schema(a, arena_strndup(a, target + skip, n - skip), &schema))
 		return NULL;
 	Check c = { a, &schema, NEW_ARRAY(a, schema.n_args, bool) };
 	for (JsonList l = json_list(json_member_need(node, "inputs"), JSON_ARRAY); json_more(&l);) {
