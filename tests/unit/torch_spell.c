@@ -246,10 +246,11 @@ TEST(metadata_has_the_nearest_module)
 TEST(metadata_says_where_it_came_from)
 {
 	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\", \"custom\": \"{}\", "
-	               "\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"[{\\\"name\\\": \\\"x\\\"}]\", \"source_fn_stack\": \"a,b;c,d\"}}, "
-	               "{\"metadata\": {\"torch_fn\": \"f;g\", \"stack_trace\": \"File \\\"b\\\"\", \"from_node\": "
-	               "\"[{\\\"name\\\": \\\"y\\\"}, {}]\", \"source_fn_stack\": \"a,b\"}}, {\"metadata\": "
-	               "{\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"null\"}}]"),
+	               "\"stack_trace\": \"File \\\"a\\\"\", "
+	               "\"from_node\": \"[{\\\"name\\\": \\\"x\\\"}]\", \"source_fn_stack\": \"a,b;c,d\"}}, "
+	               "{\"metadata\": {\"torch_fn\": \"f;g\", \"stack_trace\": \"File \\\"b\\\"\", "
+	               "\"from_node\": \"[{\\\"name\\\": \\\"y\\\"}, {}]\", \"source_fn_stack\": \"a,b\"}}, "
+	               "{\"metadata\": {\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"null\"}}]"),
 	          "{\"stack_trace\": \"File \\\"a\\\"\\nFile \\\"b\\\"\", \"source_fn_stack\": \"a,b\", "
 	          "\"torch_fn\": \"f;g\", \"from_node\": "
 	          "\"[{\\\"name\\\": \\\"x\\\"}, {\\\"name\\\": \\\"y\\\"}, {}]\"}");
