@@ -198,12 +198,18 @@ bool torch_schema_writes(const TorchSchema *s, const TorchSchemaArg *arg)
 	return arg->written || (holds_tensors(arg) && (s->unsaid || is_running(s, arg)));
 }
 
+/* _unsafe_view, unsafe_split: views that autograd is to take for copies. */
+static bool is_unsafe(const TorchSchema *s)
+{
+	return strstr(s->target, "unsafe_");
+}
+
 bool torch_schema_shares(const TorchSchema *s, uint32_t result, const TorchSchemaArg *arg)
 {
 	const TorchSchemaArg *r = &s->result[result];
 	if (!holds_tensors(r) || !holds_tensors(arg))
 		return false;
-	if (s->unsaid || (s->composite && !r->storage) || (r->storage & ANY_STORAGE))
+	if (s->unsaid || is_unsafe(s) || (s->composite && !r->storage) || (r->storage & ANY_STORAGE))
 		return true;
 	return r->storage & arg->storage;
 }

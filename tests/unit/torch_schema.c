@@ -173,6 +173,8 @@ static void effects(Arena *a)
 	CHECK(shares(a, "aten.type_as.default", "self") && shares(a, "aten.broadcast_tensors.default", "tensors"));
 	CHECK(shares(a, "aten.dropout.default", "input") && !shares(a, "aten.convolution.default", "input"));
 
+	CHECK(shares(a, "aten._unsafe_view.default", "self") && shares(a, "aten.unsafe_split.Tensor", "self"));
+
 	CHECK(is_random(a, "aten.bernoulli.p") && is_random(a, "aten.randn.default"));
 	CHECK(!is_random(a, "aten.zeros.default"));
 }
