@@ -1,5 +1,5 @@
-/* torch_meta.c - what the metadata of a node that graft made says: what that of the nodes it stands for has in common, or
- * says together.
+/* torch_meta.c - what the metadata of a node that graft made says: what that of the nodes it stands for has in common,
+ * or says together.
  *
  *   stack_trace       the different ones, one behind the other
  *   nn_module_stack   the nearest module that all of them are in:   a;b;c  and  a;b;d   ->   a;b

@@ -198,12 +198,18 @@ bool torch_schema_writes(const TorchSchema *s, const TorchSchemaArg *arg)
 	return arg->written || (holds_tensors(arg) && (s->unsaid || is_running(s, arg)));
 }
 
+/* _unsafe_view, unsafe_split: views that autograd is to take for copies. */
+static bool is_unsafe(const TorchSchema *s)
+{
+	return strstr(s->target, "unsafe_");
+}
+
 bool torch_schema_shares(const TorchSchema *s, uint32_t result, const TorchSchemaArg *arg)
 {
 	const TorchSchemaArg *r = &s->result[result];
 	if (!holds_tensors(r) || !holds_tensors(arg))
 		return false;
-	if (s->unsaid || (s->composite && !r->storage) || (r->storage & ANY_STORAGE))
+	if (s->unsaid || is_unsafe(s) || (s->composite && !r->storage) || (r->storage & ANY_STORAGE))
 		return true;
 	return r->storage & arg->storage;
 }
@@ -301,7 +307,8 @@ const char *torch_schema_check_node(Arena *a, Json node)
 	size_t n, skip = sizeof prefix - 1;
 	TorchSchema schema;
 	const char *target = json_text(a, json_member_need(node, "target"), &n);
-	if (n < skip || memcmp(target, prefix, skip) || !torch_schema(a, arena_strndup(a, target + skip, n - skip), &schema))
+	if (n < skip || memcmp(target, prefix, skip) ||
+	    !torch_schema(a, arena_strndup(a, target + skip, n - skip), &schema))
 		return NULL;
 	Check c = { a, &schema, NEW_ARRAY(a, schema.n_args, bool) };
 	for (JsonList l = json_list(json_member_need(node, "inputs"), JSON_ARRAY); json_more(&l);) {

@@ -1,7 +1,7 @@
 /* torch_schema.h - what PyTorch says of its own ops: torch_schemas.def, looked up and taken apart.
  *
- * The table is PyTorch's of one version. A file may come from another one, so a target, or an argument, that is not in it is
- * unknown and no fault.
+ * The table is PyTorch's of one version. A file may come from another one, so a target, or an argument, that is not in
+ * it is unknown and no fault.
  */
 #ifndef GRAFT_TORCH_SCHEMA_H
 #define GRAFT_TORCH_SCHEMA_H
@@ -10,9 +10,9 @@
 
 typedef struct TorchSchemaArg {
 	const char *name;                     /* "": a result without one */
-	const char *type;                     /* as it is written, without its storage: "Tensor", "SymInt[]", "int[1]?" */
+	const char *type;                     /* as it is written, without its storage: "SymInt[]", "int[1]?" */
 	const char *fallback;                 /* "None", "1", "\"none\""; NULL: it must be given */
-	uint32_t storage;                     /* a bit for each letter of its set, and the last for '*'; 0: it says none */
+	uint32_t storage;                     /* a bit for each letter of its set, and one for '*'; 0: none */
 	bool written, keyword;                /* keyword: cannot be given by place */
 } TorchSchemaArg;
 
@@ -39,8 +39,8 @@ bool torch_schema_shares(const TorchSchema *s, uint32_t result, const TorchSchem
 /* May an argument of this type be as_<tag>? Types and tags that are not known are taken. */
 bool torch_schema_takes(const TorchSchema *s, const TorchSchemaArg *arg, TorchTag tag);
 
-/* Why an element of `nodes` does not fit its schema, or NULL: it does, or its op is not in the table. For what graft wrote
- * itself: its structure must have been checked. */
+/* Why an element of `nodes` does not fit its schema, or NULL: it does, or its op is not in the table. Its structure must
+ * have been checked. */
 const char *torch_schema_check_node(Arena *a, Json node);
 
 #endif

@@ -261,9 +261,9 @@ static bool attr_is_word(const AttrSpec *spec, const Attr *a, TorchWord w)
 static const char *rounds_otherwise(const Spelling *p, bool early)
 {
 	bool pair = op_code(p->n->op) != OP_rms_norm;
-	return arena_printf(p->arena, "%.*s rounds %s, and %s %s", (int)(strrchr(p->target, '.') - p->target), p->target,
-	                    early ? "late" : "early", pair ? "these norms round" : "this norm rounds",
-	                    early ? "early" : "late");
+	int size = (int)(strrchr(p->target, '.') - p->target);
+	return arena_printf(p->arena, "%.*s rounds %s, and %s %s", size, p->target, early ? "late" : "early",
+	                    pair ? "these norms round" : "this norm rounds", early ? "early" : "late");
 }
 
 /* An attribute that the target has no argument for must be what the target always does. Rounding once or twice is the
@@ -627,7 +627,8 @@ void torch_spell_meta(Speller *s, Text *t, const Value *v)
 	}
 	text_printf(t, "{\"dtype\": %d, \"sizes\": ", torch_dtype_number(v->type.dtype));
 	put_sizes(s, t, v, v->type.dims);
-	text_printf(t, ", \"requires_grad\": false, \"device\": %s, \"strides\": ", device_text(&s->job->scratch, s->t));
+	text_printf(t, ", \"requires_grad\": false, \"device\": %s, \"strides\": ",
+	            device_text(&s->job->scratch, s->t));
 	put_sizes(s, t, v, stride);
 	text_puts(t, ", \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}");
 }

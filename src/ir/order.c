@@ -205,8 +205,8 @@ static bool only_for_marked(const Node *n, const Node *made, uint32_t mark)
 	return any;
 }
 
-/* Marks what stands in the window, or right in front of it, only for nodes that move: in an exported program the nodes of
- * one module stand together, and PyTorch takes a module in two pieces for two calls. The window's first node then. */
+/* Marks what stands in the window, or right in front of it, only for nodes that move: in an exported program the nodes
+ * of one module stand together, and PyTorch takes a module in two pieces for two calls. The window's first node then. */
 static Node *mark_companions(Node *first, const Node *made, uint32_t mark)
 {
 	bool inside = true;

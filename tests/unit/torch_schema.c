@@ -53,8 +53,11 @@ static void is_usual(const TorchSchema *s, TorchAttr a)
 	const TorchSchemaArg *arg = torch_schema_arg(s, a.arg.s, a.arg.n);
 	char word[32] = "";
 	memcpy(word, a.fallback.s, a.fallback.n < sizeof word ? a.fallback.n : 0);
-	if (arg->fallback && strcasecmp(arg->fallback, word) && (!strchr("0123456789", *word) || strtod(arg->fallback, NULL) != strtod(word, NULL)))
-		test_fail(__FILE__, __LINE__, "torch_ops.def: %s has %s=%s, not %s", s->target, arg->name, arg->fallback, word);
+	if (!arg->fallback || !strcasecmp(arg->fallback, word))
+		return;
+	if (!strchr("0123456789", *word) || strtod(arg->fallback, NULL) != strtod(word, NULL))
+		test_fail(__FILE__, __LINE__, "torch_ops.def: %s has %s=%s, not %s", s->target, arg->name,
+		          arg->fallback, word);
 }
 
 static void has_arg(const TorchSchema *s, TorchWord w)
@@ -158,7 +161,8 @@ static void effects(Arena *a)
 	CHECK(writes(a, "aten._foreach_mul_.List", "self") && !writes(a, "aten._foreach_mul_.List", "other"));
 	CHECK(writes(a, "aten._native_batch_norm_legit.default", "running_var"));
 	CHECK(writes(a, "aten.native_batch_norm.default", "running_mean"));
-	CHECK(!writes(a, "aten.native_batch_norm.default", "training") && !writes(a, "aten.native_batch_norm.default", "input"));
+	CHECK(!writes(a, "aten.native_batch_norm.default", "training") &&
+	      !writes(a, "aten.native_batch_norm.default", "input"));
 	CHECK(!writes(a, "aten._native_batch_norm_legit_no_training.default", "running_mean"));
 
 	CHECK(!shares(a, "aten.index_copy.default", "self") && !shares(a, "aten.index_copy.default", "source"));
@@ -168,6 +172,8 @@ static void effects(Arena *a)
 	CHECK(shares(a, "aten.expand_as.default", "self") && !shares(a, "aten.expand_as.default", "other"));
 	CHECK(shares(a, "aten.type_as.default", "self") && shares(a, "aten.broadcast_tensors.default", "tensors"));
 	CHECK(shares(a, "aten.dropout.default", "input") && !shares(a, "aten.convolution.default", "input"));
+
+	CHECK(shares(a, "aten._unsafe_view.default", "self") && shares(a, "aten.unsafe_split.Tensor", "self"));
 
 	CHECK(is_random(a, "aten.bernoulli.p") && is_random(a, "aten.randn.default"));
 	CHECK(!is_random(a, "aten.zeros.default"));
@@ -186,7 +192,8 @@ TEST(schema_effects)
 
 static const char *fault(Arena *a, const char *target, const char *inputs)
 {
-	const char *text = arena_printf(a, "{\"target\": \"torch.ops.%s\", \"inputs\": [%s], \"outputs\": []}", target, inputs);
+	const char *text = arena_printf(a, "{\"target\": \"torch.ops.%s\", \"inputs\": [%s], \"outputs\": []}",
+	                                target, inputs);
 	const char *why = torch_schema_check_node(a, json_check(a, text, strlen(text), "test", GRAFT_E_GRAPH));
 	return why ? why : "";
 }

@@ -5,19 +5,21 @@
 
 static graft_error err;
 
-#define META(dtype) "{\"dtype\": " #dtype ", \"sizes\": [{\"as_int\": 2}], \"requires_grad\": false, \"device\": {\"type\": " \
-	"\"cuda\", \"index\": 1}, \"strides\": [{\"as_int\": 1}], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}"
+#define META(dtype)                                                                                                   \
+	"{\"dtype\": " #dtype ", \"sizes\": [{\"as_int\": 2}], \"requires_grad\": false, \"device\": "                \
+	"{\"type\": \"cuda\", \"index\": 1}, \"strides\": [{\"as_int\": 1}], \"storage_offset\": {\"as_int\": 0}, "   \
+	"\"layout\": 7}"
+#define T(name) "{\"as_tensor\": {\"name\": \"" name "\"}}"
 
 /* The file that nodes are spelled for. */
 static const char model[] =
-	"{\"graph_module\": {\"graph\": {\"inputs\": [{\"as_tensor\": {\"name\": \"v\"}}], \"outputs\": [{\"as_tensor\": "
-	"{\"name\": \"w\"}}], \"nodes\": [{\"target\": \"torch.ops.aten.neg.default\", \"inputs\": [{\"name\": \"self\", "
-	"\"arg\": {\"as_tensor\": {\"name\": \"v\"}}, \"kind\": 1}], \"outputs\": [{\"as_tensor\": {\"name\": \"w\"}}], "
-	"\"metadata\": {}, \"name\": \"w\"}], \"tensor_values\": {\"v\": " META(7) ", \"w\": " META(7) "}, "
-	"\"sym_int_values\": {}}, \"signature\": {\"input_specs\": [{\"user_input\": {\"arg\": {\"as_tensor\": {\"name\": "
-	"\"v\"}}}}], \"output_specs\": [{\"user_output\": {\"arg\": {\"as_tensor\": {\"name\": \"w\"}}}}]}}, "
-	"\"range_constraints\": {}, \"symbols\": \"Symbol('S', integer=True) Symbol('R', integer=True)\", \"schema_version\": "
-	"{\"major\": 8, \"minor\": 17}}";
+	"{\"graph_module\": {\"graph\": {\"inputs\": [" T("v") "], \"outputs\": [" T("w") "], \"nodes\": [{\"target\": "
+	"\"torch.ops.aten.neg.default\", \"inputs\": [{\"name\": \"self\", \"arg\": " T("v") ", \"kind\": 1}], "
+	"\"outputs\": [" T("w") "], \"metadata\": {}, \"name\": \"w\"}], \"tensor_values\": {\"v\": " META(7) ", "
+	"\"w\": " META(7) "}, \"sym_int_values\": {}}, \"signature\": {\"input_specs\": [{\"user_input\": {\"arg\": "
+	T("v") "}}], \"output_specs\": [{\"user_output\": {\"arg\": " T("w") "}}]}}, \"range_constraints\": {}, "
+	"\"symbols\": \"Symbol('S', integer=True) Symbol('R', integer=True)\", \"schema_version\": {\"major\": 8, "
+	"\"minor\": 17}}";
 
 typedef struct Task { graft_context *ctx; const char *line, *torch_op; char text[1024]; } Task;
 
@@ -56,13 +58,14 @@ static const char *as_call(Arena *a, Json node)
 static Graph *parse_line(Job *job, const Task *task)
 {
 	const char *text = arena_printf(&job->scratch,
-		"graph g\nsymbol S in [2, 9]\nsymbol R in [2, 9]\nsymbol Q in [2, 9]\ninput x: f32[2, 3]\ninput h: bf16[2, 4]\ninput b: bool[2, 3]\n"
-		"input i: i64[2, 3]\ninput s: f32[S, 3]\ninput r: f32[S, R, 3]\ninput c: f32[S, 1]\ninput q: f32[Q]\ninput w: bf16[4]\ninput k: bf16[2, 2]\n"
+		"graph g\nsymbol S in [2, 9]\nsymbol R in [2, 9]\nsymbol Q in [2, 9]\ninput x: f32[2, 3]\n"
+		"input h: bf16[2, 4]\ninput b: bool[2, 3]\ninput i: i64[2, 3]\ninput s: f32[S, 3]\n"
+		"input r: f32[S, R, 3]\ninput c: f32[S, 1]\ninput q: f32[Q]\ninput w: bf16[4]\ninput k: bf16[2, 2]\n"
 		"%s\noutput y\n", task->line);
 	return graph_parse_text(job, task->ctx, text, strlen(text), "line");
 }
 
-/* The last node, as a call or as the reason why it is none. What is written must fit, and the check must say the same. */
+/* The last node, as a call or as the reason why it is none. What is written must fit. */
 static void spell_body(Job *job, void *arg)
 {
 	Task *task = arg;
@@ -145,7 +148,8 @@ TEST(spell_what_the_schema_requires)
 	CHECK_STR(spelled("y = concat(x, x) {axis=1}"), "aten.cat.default([{\"name\": \"x\"}, {\"name\": \"x\"}], 1)");
 	CHECK_STR(spelled("y = index(x, none, i)"),
 	          "aten.index.Tensor(x, [{\"as_none\": true}, {\"as_tensor\": {\"name\": \"i\"}}])");
-	CHECK_STR(spelled("y = index_put(x, 0.0, i)"), "'values' of aten.index_put.default is a Tensor, and here it is a number");
+	CHECK_STR(spelled("y = index_put(x, 0.0, i)"),
+	          "'values' of aten.index_put.default is a Tensor, and here it is a number");
 	CHECK_STR(spelled("y = narrow(x) {axis=1, start=1, length=2}"), "aten.narrow.default(x, 1, 1, 2)");
 	CHECK_STR(spelled("y = cast(x) {dtype=bf16}"), "aten._to_copy.default(x, dtype=13)");
 	CHECK_STR(spelled("y = scaled_dot_product_attention(x, x, x) {scale=0.5}"),
@@ -179,7 +183,8 @@ TEST(spell_sizes_that_are_symbols)
 
 TEST(spell_refuses_in_words)
 {
-	CHECK_STR(spelled("y = logical_and(b, true)"), "'other' of aten.logical_and.default is a Tensor, and here it is a bool");
+	CHECK_STR(spelled("y = logical_and(b, true)"),
+	          "'other' of aten.logical_and.default is a Tensor, and here it is a bool");
 	CHECK_STR(spelled("y = clamp(x, 0, x)"), "'max' of aten.clamp.default is a Scalar?, and here it is a tensor");
 	CHECK_STR(spelled("y = constant() {dtype=f32, shape=[2], values=[1.0, 2.0]}"),
 	          "aten.full.default takes one value, and it holds 2");
@@ -228,7 +233,8 @@ TEST(metadata_has_the_nearest_module)
 {
 	CHECK_STR(meta("[" STACK("L,,M;a,a,A;a.q,a.q,N") ", " STACK("L,,M;a,a,A;a.kv,a.kv,N") "]"),
 	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
-	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", " STACK("L,,M;a,a,A;a.q,a.q,N") "]"), "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
+	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", " STACK("L,,M;a,a,A;a.q,a.q,N") "]"),
+	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
 	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", " STACK("L,,M;a,a,AB") "]"), "{\"nn_module_stack\": \"L,,M\"}");
 	CHECK_STR(meta("[" STACK("L,,M;a,a,A") ", {\"metadata\": {}}, {}, " STACK("L,,M;a,a,A") "]"),
 	          "{\"nn_module_stack\": \"L,,M;a,a,A\"}");
@@ -239,13 +245,17 @@ TEST(metadata_has_the_nearest_module)
 
 TEST(metadata_says_where_it_came_from)
 {
-	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\", \"custom\": \"{}\", \"stack_trace\": \"File \\\"a\\\"\", \"from_node\": "
-	               "\"[{\\\"name\\\": \\\"x\\\"}]\", \"source_fn_stack\": \"a,b;c,d\"}}, {\"metadata\": {\"torch_fn\": \"f;g\", "
-	               "\"stack_trace\": \"File \\\"b\\\"\", \"from_node\": \"[{\\\"name\\\": \\\"y\\\"}, {}]\", \"source_fn_stack\": "
-	               "\"a,b\"}}, {\"metadata\": {\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"null\"}}]"),
-	          "{\"stack_trace\": \"File \\\"a\\\"\\nFile \\\"b\\\"\", \"source_fn_stack\": \"a,b\", \"torch_fn\": \"f;g\", "
-	          "\"from_node\": \"[{\\\"name\\\": \\\"x\\\"}, {\\\"name\\\": \\\"y\\\"}, {}]\"}");
+	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\", \"custom\": \"{}\", "
+	               "\"stack_trace\": \"File \\\"a\\\"\", "
+	               "\"from_node\": \"[{\\\"name\\\": \\\"x\\\"}]\", \"source_fn_stack\": \"a,b;c,d\"}}, "
+	               "{\"metadata\": {\"torch_fn\": \"f;g\", \"stack_trace\": \"File \\\"b\\\"\", "
+	               "\"from_node\": \"[{\\\"name\\\": \\\"y\\\"}, {}]\", \"source_fn_stack\": \"a,b\"}}, "
+	               "{\"metadata\": {\"stack_trace\": \"File \\\"a\\\"\", \"from_node\": \"null\"}}]"),
+	          "{\"stack_trace\": \"File \\\"a\\\"\\nFile \\\"b\\\"\", \"source_fn_stack\": \"a,b\", "
+	          "\"torch_fn\": \"f;g\", \"from_node\": "
+	          "\"[{\\\"name\\\": \\\"x\\\"}, {\\\"name\\\": \\\"y\\\"}, {}]\"}");
 	CHECK_STR(meta("[{\"metadata\": {\"torch_fn\": \"f;g\"}}, {\"metadata\": {\"torch_fn\": \"h;g\"}}]"), "{}");
-	CHECK_STR(meta("[{\"metadata\": {\"nn_module_stack\": 3, \"from_node\": \"[]\"}}, {\"metadata\": null}]"), "{}");
+	CHECK_STR(meta("[{\"metadata\": {\"nn_module_stack\": 3, \"from_node\": \"[]\"}}, {\"metadata\": null}]"),
+	          "{}");
 	CHECK_STR(meta("[]"), "{}");
 }
