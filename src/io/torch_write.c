@@ -39,8 +39,8 @@ typedef struct Writer {
 	size_t n_patches, cap_patches;
 	size_t *entry, n_entries, cap_entries;        /* where names of tensor_values stand in what was written */
 	Speller speller;
-	char *out;                            /* NULL: what is written is only counted */
-	size_t size;
+	char *out;
+	size_t size, cap;
 } Writer;
 
 /* ---- items ---- */
@@ -160,8 +160,11 @@ static bool is_unchanged(const Writer *w)
 
 static void put(Writer *w, const char *s, size_t n)
 {
-	if (n && w->out)
-		memcpy(w->out + w->size, s, n);
+	if (w->cap - w->size < n) {
+		w->cap = 2 * w->cap + n;
+		w->out = memcpy(NEW_ARRAY(&w->job->scratch, w->cap, char), w->out, w->size);
+	}
+	memcpy(w->out + w->size, s, n);
 	w->size += n;
 }
 
@@ -370,11 +373,13 @@ static void put_patch(Writer *w, const Patch *p)
 	}
 }
 
+enum { MORE = 1 << 16 };                      /* what spelled nodes may need besides what is gone */
+
 static void put_document(Writer *w)
 {
 	const char *at = w->t->text.data;
-	memset(w->speller.next, 0, sizeof w->speller.next);
-	w->size = w->n_entries = 0;
+	w->cap = (size_t)(w->t->text.end - at) + MORE;
+	w->out = NEW_ARRAY(&w->job->scratch, w->cap, char);
 	for (size_t i = 0; i < w->n_patches; i++) {
 		put(w, at, (size_t)(w->patch[i].from - at));
 		put_patch(w, &w->patch[i]);
@@ -472,8 +477,6 @@ static TorchWord document(Job *job, Graph *g, Torch **of)
 	*of = w.t;
 	if (!w.n_patches)
 		return (TorchWord){ w.t->text.data, (size_t)(w.t->text.end - w.t->text.data) };
-	put_document(&w);
-	w.out = NEW_ARRAY(&job->scratch, w.size, char);
 	put_document(&w);
 	read_back(&w);
 	return (TorchWord){ w.out, w.size };

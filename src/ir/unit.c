@@ -116,8 +116,11 @@ uint32_t unit_names(const Node *n, Arena *a, UnitName **out)
 	*out = NEW_ARRAY(a, most, UnitName);
 	for (const Node *m = first; m != end && m->unit; m = m->next)
 		add_names(m, *out, &count);
-	if (count)
-		qsort(*out, count, sizeof **out, by_place);
+	for (uint32_t i = 1; i < count; i++)
+		if (by_place(&(*out)[i - 1], &(*out)[i]) > 0) {
+			qsort(*out, count, sizeof **out, by_place);
+			break;
+		}
 	return count;
 }
 
