@@ -160,6 +160,8 @@ static bool is_unchanged(const Writer *w)
 
 static void put(Writer *w, const char *s, size_t n)
 {
+	if (!n)
+		return;
 	if (w->cap - w->size < n) {
 		w->cap = 2 * w->cap + n;
 		w->out = memcpy(NEW_ARRAY(&w->job->scratch, w->cap, char), w->out, w->size);
