@@ -164,13 +164,12 @@ Torch *torch_view(Job *job, const Graph *g);
 const char *torch_refuses(Graph *g, const Node *n, Arena *a);
 
 /* torch_read_back.c: a look at what was written, before it takes a file's place. */
-typedef struct TorchWrittenNode { Json json; size_t size; bool spelled; } TorchWrittenNode;
+typedef struct TorchWrittenNode { Json json; bool spelled; } TorchWrittenNode;
 typedef struct TorchWritten {
-	const JsonText *text;
 	Json inputs, outputs, output_specs, calls, sizes[TORCH_SECTIONS];
 	TorchWrittenNode *node;
 	size_t n_nodes;
-	const size_t *entry;                  /* in text: where the names in tensor_values stand */
+	const char *const *entry;             /* where the names in tensor_values stand */
 	size_t n_entries;
 } TorchWritten;
 typedef struct TorchFault {
