@@ -264,9 +264,9 @@ bool unit_used(const Node *n);                /* some result of the unit has a u
 bool value_outside(const Value *v);           /* others may use it: its unit's text has a name for it */
 void unit_remove(Graph *g, Node *n);          /* nothing outside uses its results; asserts on them go, too */
 /* The unit comes apart: a sub-graph into its nodes, other nodes into ours, to be spelled. unit_opens says beforehand why
- * that cannot be; NULL: it can. */
+ * that cannot be; NULL: it can. spelled: what is ours then must have a way to be written. */
 void unit_open(Graph *g, Node *n);
-const char *unit_opens(Graph *g, const Node *n, Arena *a);
+const char *unit_opens(Graph *g, const Node *n, bool spelled, Arena *a);
 /* As if it had been opened, until unit_shut. Nothing may be changed between. */
 typedef struct Ajar { Node *first, *end; const SourceNode *unit; struct Ajar *next; } Ajar;
 Ajar *unit_ajar(Node *n, Arena *a, Ajar *next);
