@@ -8,7 +8,7 @@
 #
 # PyTorch is in build/torch-env, made here from requirements.txt and made anew when that changes.
 cd "$(dirname "$0")/../.." || exit 2
-env=build/torch-env pins=tests/torch/requirements.txt log=build/torch/log
+env=build/torch-env pins=tests/torch/requirements.txt log=build/torch/install.log
 export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 CUDA_VISIBLE_DEVICES= HF_HUB_OFFLINE=1
 mkdir -p build/torch
 passed=0 failed=0
@@ -20,11 +20,11 @@ if ! cmp -s $pins $env/made-of; then
 	python=/usr/bin/python3
 	[ -x $python ] || python=python3
 	if ! { $python -m venv $env && $env/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-cache-dir \
-		-r $pins; } > $log 2>&1; then
+		--no-compile --retries 2 -r $pins; } > $log 2>&1; then
 		cat $log
 		rm -rf $env
 		# Without an index there is nothing to hold graft against; any other failure to install is one.
-		if grep -qE 'NewConnectionError|Name or service|name resolution|ProxyError|ConnectTimeout|unreachable|Connection refused' $log; then
+		if grep -qE 'NewConnectionError|Name or service|name resolution|ProxyError|ConnectTimeout|unreachable|Connection refused|timed out' $log; then
 			echo "not run: PyTorch cannot be installed, pip reaches no package index"
 			echo "0 passed, 0 failed"
 			exit 0
@@ -37,36 +37,49 @@ if ! cmp -s $pins $env/made-of; then
 	echo "build/torch-env: made in $(($(date +%s) - began)) s, $(du -sm $env | cut -f 1) MB"
 fi
 
-# part NAME OPTION...: as in tests/check.sh.
-part() {
+# one NAME OPTION...: runs a part; its output and what it ended with stay in build/torch.
+one() {
 	name=$1
 	shift
 	began=$(date +%s)
-	$env/bin/python tests/torch/$name.py "$@" > $log 2>&1
-	code=$?
-	sum=$(tail -n 1 $log | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+	$env/bin/python "tests/torch/${name%[12]}.py" "$@" > "build/torch/$name.log" 2>&1
+	echo "$? $(($(date +%s) - began))" > "build/torch/$name.end"
+}
+
+# sum NAME: as part in tests/check.sh, a part that ends otherwise than with its sum counts as one failure.
+sum() {
+	read -r code seconds < "build/torch/$1.end"
+	sum=$(tail -n 1 "build/torch/$1.log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
 	p=${sum% *} f=${sum#* }
 	if [ -z "$sum" ] || { [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; }; then
+		cat "build/torch/$1.log"
 		p=${p:-0} f=1
+	else
+		sed '$d' "build/torch/$1.log"
 	fi
-	cp $log build/torch/$name.log
-	[ -n "$sum" ] && sed '$d' $log || cat $log
-	echo "$name: $p passed, $f failed, $(($(date +%s) - began)) s"
+	echo "$1: $p passed, $f failed, $seconds s"
 	passed=$((passed + p)) failed=$((failed + f))
 }
 
+trap 'kill $(jobs -p) 2> /dev/null' INT TERM
+# Two at a time, for each takes one core.
 case "${1:-}" in
-'')
-	for p in kinds rows opinfo programs zoo; do part $p; done
+'' | --all)
+	parts="kinds rows opinfo programs zoo"
+	{ one kinds; one rows; one opinfo ${1:+"$1"}; } &
+	{ one programs ${1:+"$1"}; one zoo ${1:+"$1"}; } &
 	;;
---zoo) part zoo --all ;;
---all)
-	part kinds
-	for p in rows opinfo programs zoo; do part $p --all; done
+--zoo)
+	parts="zoo1 zoo2"
+	one zoo1 --all --half 1 &
+	one zoo2 --all --half 2 &
 	;;
 *)
-	for p; do part "$p"; done
+	parts="$*"
+	for p; do one "$p"; done
 	;;
 esac
+wait
+for p in $parts; do sum "$p"; done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

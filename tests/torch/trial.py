@@ -47,7 +47,20 @@ NEAR = {torch.float64: 1e-9, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfl
 
 
 class Fault(Exception):
-    """A promise that graft broke."""
+    """A promise that graft broke: what it writes does not load, run or compute the same."""
+    kind = "broken"
+
+
+class Refused(Fault):
+    kind = "refused"
+
+
+class Worse(Fault):
+    kind = "worse"
+
+
+class Lost(Fault):
+    kind = "lost"
 
 
 class NotAsked(Exception):
@@ -63,6 +76,17 @@ class Wanted:
     run: bool = False          # graft run, too
     pairs: int | None = 0      # fused nodes; None: any number
     near: bool = False         # where a pair was fused, numbers may differ by NEAR
+    verify: bool = False       # graft verify, too
+
+
+@dataclasses.dataclass
+class Seen:
+    """What a trial saw on the way, for tables."""
+    ops_before: int = 0
+    ops_after: int = 0
+    fused: int = 0
+    kind: str = ""             # of the fault
+    refused: bool = False      # graft run has an op that it cannot run
 
 
 def graft(*args):
@@ -188,32 +212,50 @@ class Ran:
 def loaded(path):
     try:
         return torch.export.load(path)
+    except Exception:
+        pass
+    raise Fault(f"torch.export.load: {reason(path)}")
+
+
+def reason(path):
+    """Why PyTorch does not load it: it logs that instead of raising it."""
+    heard, log, handler = [], logging.getLogger("torch.export"), logging.Handler()
+    handler.emit = lambda record: heard.append(record.exc_info and record.exc_info[1])
+    log.handlers, log.propagate = [handler], False
+    logging.disable(logging.NOTSET)
+    try:
+        torch.export.load(path)
     except Exception as e:
-        raise Fault(f"torch.export.load: {said(e)}")
+        e = next(filter(None, heard), e)
+        while e.__cause__ or e.__context__:
+            e = e.__cause__ or e.__context__
+        return said(e)
+    finally:
+        logging.disable(logging.CRITICAL)
 
 
 def said(e):
     return f"{type(e).__name__}: {(str(e).strip().splitlines() or [''])[0][:200]}"
 
 
-def check_opt(path, out, before, was, args, wanted):
+def check_opt(path, out, before, was, args, wanted, seen):
     code, text = graft("opt", "-O2", path, "-o", out)
     if code:
-        raise Fault(f"graft opt: exit {code}: {text}")
+        raise Refused(f"graft opt: exit {code}: {text}")
     after = loaded(out)
     had, has = ops(before), ops(after)
-    fused = has[FUSED] - had[FUSED]
+    seen.ops_before, seen.ops_after, seen.fused = had.total(), has.total(), has[FUSED] - had[FUSED]
     more = has - had
     more.pop(FUSED, None)
     if more:
-        raise Fault(f"more than before: {dict(more)}")
-    if wanted.pairs is not None and fused != wanted.pairs:
-        raise Fault(f"{fused} pairs fused, {wanted.pairs} expected")
+        raise Worse(f"more than before: {dict(more)}")
     try:
         now = Ran(after, args, wanted)
     except Exception as e:
         raise Fault(f"it runs no more: {said(e)}")
-    was.compare(now, wanted, fused)
+    was.compare(now, wanted, seen.fused)
+    if wanted.pairs is not None and seen.fused != wanted.pairs:
+        raise Lost(f"{seen.fused} pairs fused, {wanted.pairs} expected")
     if wanted.unflatten:
         try:
             torch.export.unflatten(loaded(out))(*copy.deepcopy(args))
@@ -250,20 +292,22 @@ def tensors_by_name(names, leaves):
 
 
 def check_run(path, before, was, args, wanted):
-    """True when it ran; False when graft refused."""
+    """Whether graft refused to run it; its reason is in what it says."""
     given = tensors_by_name(before.graph_signature.user_inputs, tree_leaves(args))
     expected = tensors_by_name(before.graph_signature.user_outputs, was.outputs)
     if given is None or not expected:
-        return False
+        return True
     inputs, outputs = path.with_suffix(".in.safetensors"), path.with_suffix(".expected.safetensors")
     save_file(given, inputs)
     save_file(expected, outputs)
-    code, text = graft("run", path, "--device", "cpu", "--inputs", inputs, *(["--compare", outputs] if wanted.values else []))
-    if code == 4 and text:
-        return False
-    if code:
-        raise Fault(f"graft run: exit {code}: {text}")
-    return True
+    refused = False
+    for verb in ["run"] * wanted.run + ["verify"] * wanted.verify:
+        compare = ["--compare", outputs] if verb == "run" and wanted.values else []
+        code, text = graft(verb, path, "--device", "cpu", "--inputs", inputs, *compare)
+        if code and not (code == 4 and text):
+            raise Fault(f"graft {verb}: exit {code}: {text}")
+        refused = refused or code == 4
+    return refused
 
 
 def steady(path, args, wanted):
@@ -280,8 +324,8 @@ def steady(path, args, wanted):
     return True
 
 
-def trial(path, args, wanted):
-    """Raises what is wrong with the archive `path` after graft. False where `graft run` was asked for and refused."""
+def trial(path, args, wanted, seen):
+    """Raises what is wrong with the archive `path` after graft; what it says of it goes to `seen`."""
     out, scratch = path.with_suffix(".out.pt2"), path.with_suffix(".scratch.pt2")
     try:
         before = torch.export.load(path)
@@ -289,10 +333,11 @@ def trial(path, args, wanted):
     except Exception as e:
         raise NotAsked(f"does not run in PyTorch: {type(e).__name__}")
     try:
-        check_opt(path, out, before, was, args, wanted)
+        check_opt(path, out, before, was, args, wanted, seen)
         check_again(path, out, scratch)
         check_text(path, scratch)
-        return check_run(path, before, was, args, wanted) if wanted.run else None
+        if wanted.run or wanted.verify:
+            seen.refused = check_run(path, before, was, args, wanted)
     except Fault:
         if not steady(path, args, wanted):
             raise NotAsked("PyTorch computes something else each time")
@@ -326,7 +371,10 @@ class Part:
             print(f"    {GRAFT} opt -O2 {path} -o out.pt2; python tests/torch/trial.py {path}")
         sys.stdout.flush()
 
-    def export(self, module, args, dialect=None, dynamic=None, strict=False, grad=False, preserve=()):
+    def skip(self, why):
+        self.not_asked[str(why)] += 1
+
+    def export(self, module, args, dialect=None, dynamic=None, strict=False, grad=False, preserve=(), what=""):
         """The program, or None where PyTorch makes none; counted."""
         try:
             with torch.set_grad_enabled(grad):
@@ -336,23 +384,28 @@ class Part:
                     program = program.run_decompositions(*([] if dialect == "core" else [{}]))
             return program
         except Exception as e:
-            self.not_asked[f"not exported: {type(e).__name__}"] += 1
+            self.skip(f"{what} not exported: {said(e) if what else type(e).__name__}".strip())
 
     def try_program(self, case, program, args, wanted=Wanted(), note=""):
         """Whether the promises hold; counted, and kept when not."""
-        path = self.folder / "case.pt2"
+        path, self.last = self.folder / "case.pt2", None
         try:
             torch.export.save(program, path)
         except Exception as e:
-            self.not_asked[f"not exported: {type(e).__name__}"] += 1
+            self.skip(f"not saved: {type(e).__name__}")
             return None
+        self.last = seen = Seen()
         try:
-            self.refused += trial(path, args, wanted) is False
+            trial(path, args, wanted, seen)
+            self.refused += seen.refused
             self.passed += 1
             return True
         except NotAsked as e:
-            self.not_asked[str(e)] += 1
+            self.last = None
+            self.skip(e)
+            return None
         except Fault as e:
+            seen.kind = e.kind
             kept = FAILED / f"{self.name}-{case.replace('/', '.').replace(' ', '-')}.pt2"
             path.rename(kept)
             out = path.with_suffix(".out.pt2")
@@ -385,7 +438,7 @@ def main():
     for path in map(Path, sys.argv[1:]):
         args, wanted = torch.load(path.with_suffix(".args"), weights_only=False)
         try:
-            trial(path, args, Wanted(**wanted))
+            trial(path, args, Wanted(**wanted), Seen())
             print(f"{path}: holds")
         except (Fault, NotAsked) as e:
             failed += 1
