@@ -150,6 +150,9 @@ void torch_autocast_check(Job *job);          /* the table; for a test */
 /* As it is: an op that graft does not know. */
 void torch_keep(TorchCall *c);
 
+/* Is its one result its first argument, or a view of it, as PyTorch declares it? */
+bool torch_shares(Arena *scratch, const TorchCall *c);
+
 /* torch_read.c */
 bool torch_is_json(const char *text, size_t size);    /* has it the keys of a model.json? A look, no check. */
 /* `file` holds the arena of what was read; the document takes it over. */

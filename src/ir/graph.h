@@ -92,6 +92,7 @@ typedef struct SourceNode {
 	const void *inlined;
 	/* it means something else outside of its sub-graph, or has no name there: it cannot be taken out as it stands */
 	bool bound;
+	bool shares;                          /* its result is its first operand, or a view of it; not a copy */
 } SourceNode;
 
 /* Where names stand in the text of a node's source: those of its operands, results, other names and sizes, in this
@@ -253,6 +254,7 @@ bool use_counts(const Use *u);
 bool value_used(const Value *v);              /* has a use that counts */
 bool value_wanted(const Value *v);            /* the same, but for what the file says with the node that makes v */
 bool value_pinned(const Value *v);
+bool value_kept(const Value *v);              /* pinned, or an output */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
 
 /* Units (unit.c). */
