@@ -47,8 +47,8 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 	if (status)
 		return status;
 	if (result.same) {
-		printf("same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after\n",
-		       result.max_abs, result.max_rel, result.outputs, result.seconds_a, result.seconds_b);
+		cli_say(stdout, "same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after",
+		        result.max_abs, result.max_rel, result.outputs, result.seconds_a, result.seconds_b);
 		tell_nan(&result);
 		return GRAFT_OK;
 	}

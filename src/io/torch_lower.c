@@ -647,9 +647,43 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 	}
 }
 
+/* What prints must read back as the same node: not as an op of ours. */
+static const char *kept_op(const TorchCall *c)
+{
+	const char *target = c->node->target;
+	return op_find(target, strlen(target)) ? arena_printf(c->scratch, "torch.ops.%s", target) : target;
+}
+
+static bool is_among(const char *const *names, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static bool names_an_arg(const TorchCall *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->n_args; i++)
+		if (c->arg[i].name_size == strlen(name) && !memcmp(c->arg[i].name, name, c->arg[i].name_size))
+			return true;
+	return false;
+}
+
+/* The argument's name, or one by its place; never one of the n that are taken. */
+static const char *kept_name(const TorchCall *c, uint32_t i, const char *const *taken, uint32_t n)
+{
+	const TorchArg *a = &c->arg[i];
+	const char *name = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
+	                   arena_printf(c->scratch, "arg%u", i);
+	while (is_among(taken, n, name) || (!a->name_size && names_an_arg(c, name)))
+		name = arena_printf(c->scratch, "%s_", name);
+	return name;
+}
+
 void torch_keep(TorchCall *c)
 {
-	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->node->target };
+	NodeSpec spec = { .op = &op_table[OP_unknown], .name = kept_op(c) };
 	Attr *attrs = NEW_ARRAY(c->scratch, c->n_args, Attr);
 	const char **names = NEW_ARRAY(c->scratch, c->n_args, const char *);
 	uint32_t most = 0;
@@ -662,8 +696,7 @@ void torch_keep(TorchCall *c)
 			in[spec.n_in++] = (Operand){ a->tensor[k], a->place[k] };
 		if (a->n_tensors)
 			continue;
-		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
-			arena_printf(c->scratch, "arg%u", i);
+		names[spec.n_attr] = kept_name(c, i, names, spec.n_attr);
 		attrs[spec.n_attr++] = attr_any(c, a->tag, a->value);
 	}
 	spec.attr = attrs;
