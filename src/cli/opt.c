@@ -109,8 +109,8 @@ static void print_stats(const graft_report *r, bool timing)
 		char ms[32] = "";
 		if (timing)
 			snprintf(ms, sizeof ms, " %8.3f", p->seconds * 1e3);
-		cli_say(stdout, "%-24s %-12s %8lld %8lld %8lld%s  %s", p->pass, outcomes[p->outcome], (long long)p->applied,
-		        (long long)p->nodes_before, (long long)p->nodes_after, ms, p->reason);
+		cli_say(stdout, "%-24s %-12s %8lld %8lld %8lld%s  %s", p->pass, outcomes[p->outcome],
+		        (long long)p->applied, (long long)p->nodes_before, (long long)p->nodes_after, ms, p->reason);
 	}
 }
 

@@ -29,7 +29,8 @@ static void tell_nan(const graft_verify_result *r)
 	if (r->nan == r->count && r->count)
 		cli_note("every element of every output is NaN in both: that they agree shows nothing");
 	else if (r->nan)
-		cli_note("%lld of %lld elements of the outputs are NaN in both", (long long)r->nan, (long long)r->count);
+		cli_note("%lld of %lld elements of the outputs are NaN in both", (long long)r->nan,
+		         (long long)r->count);
 }
 
 static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_tensors *inputs, const char **bind)
