@@ -681,6 +681,29 @@ static const char *kept_name(const TorchCall *c, uint32_t i, const char *const *
 	return name;
 }
 
+static const char *const decomposed[] = {
+#define DECOMPOSED(target) target,
+#include "torch_decomposed.def"
+#undef DECOMPOSED
+};
+
+static bool is_decomposed(const char *target)
+{
+	for (size_t i = 0; i < sizeof decomposed / sizeof *decomposed; i++)
+		if (!strcmp(target, decomposed[i]))
+			return true;
+	return false;
+}
+
+/* Why it does not run, and what to do; NULL: nothing is known but that graft has no such op. */
+static const char *why_kept(const TorchCall *c)
+{
+	if (!is_decomposed(c->node->target))
+		return c->why;
+	return arena_printf(c->scratch, "%s; run_decompositions() takes it apart into ops that graft has",
+	                    c->why ? c->why : "not an op of graft's");
+}
+
 void torch_keep(TorchCall *c)
 {
 	NodeSpec spec = { .op = &op_table[OP_unknown], .name = kept_op(c) };
@@ -703,6 +726,7 @@ void torch_keep(TorchCall *c)
 	spec.attr_name = names;
 	emit_as(c, spec, in, true);
 	c->node->bound = c->autocast != GRAFT_DTYPE_COUNT;
-	if (c->why)
-		c->g->last->why = arena_strdup(&c->g->arena, c->why);
+	const char *why = why_kept(c);
+	if (why)
+		c->g->last->why = arena_strdup(&c->g->arena, why);
 }
