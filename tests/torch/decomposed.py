@@ -72,6 +72,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for op in op_db:
             dtypes = op.supported_dtypes("cpu")
+            if not dtypes:
+                continue
             dtype = torch.float32 if torch.float32 in dtypes else sorted(dtypes, key=str)[0]
             try:
                 samples = list(op.sample_inputs("cpu", dtype))[:SAMPLES]
