@@ -94,7 +94,7 @@ bench: all build/bench/bench
 # Needs clang with its fuzzing runtime (Debian: clang libclang-rt-14-dev).
 FUZZ = -std=c11 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -Iinclude
 fuzz: $(LIB_SRC) tests/fuzz/fuzz_graph.c
-	@mkdir -p build/fuzz
+	@mkdir -p build/fuzz/corpus
 	clang $(FUZZ) -fsanitize=fuzzer -o build/fuzz/graph $^ $(LIBS)
 
 # Pages generated from the tables; `make check` fails when they are stale.

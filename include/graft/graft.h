@@ -387,8 +387,8 @@ GRAFT_API graft_summary graft_tensor_summary(const graft_tensor *t);
 /* How far two tensors of one dtype and shape are apart, with any strides. They are the same when |x - y| <= atol +
  * rtol * |x| for all elements x of a and y of b; a negative tolerance is chosen by dtype (docs/run.md). NaN agrees with
  * NaN; nan: how many of the count elements do. max_abs: the largest distance, infinite where only one is finite;
- * max_rel: that over a's largest finite magnitude. GRAFT_OK whether they are the same or not; GRAFT_E_DIFFERS: dtypes or
- * shapes are not one. */
+ * max_rel: that over a's largest finite magnitude. GRAFT_OK whether they are the same or not; GRAFT_E_DIFFERS: dtypes
+ * or shapes are not one. */
 typedef struct graft_difference { bool same; double max_abs, max_rel; int64_t count, nan; } graft_difference;
 GRAFT_API graft_status graft_tensor_compare(const graft_tensor *a, const graft_tensor *b, double rtol, double atol,
                                             graft_difference *out, graft_error *err);

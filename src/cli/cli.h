@@ -67,6 +67,8 @@ int cli_fail(Cli *c);
 /* Fills c->err with GRAFT_E_USAGE, points at help, prints it, returns 2. */
 int cli_usage(Cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* One line. Names are anybody's: control characters are written as \uXXXX, so that none reaches a terminal. */
+void cli_say(FILE *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 bool cli_write(void *file, const char *text, size_t size);   /* a graft_write_fn to a FILE */
 

@@ -33,11 +33,11 @@ static graft_status compare_output(Cli *c, const graft_tensors *all, const graft
 	if (!d.same)
 		return error_set(&c->err, GRAFT_E_DIFFERS, "output %s differs from %s in '%s' by up to %.3g (relative %.3g)",
 		                 output, name, file, d.max_abs, d.max_rel);
-	printf("%s: same as %s in '%s': largest difference %.3g (relative %.3g)\n", output, name, file, d.max_abs,
-	       d.max_rel);
+	cli_say(stdout, "%s: same as %s in '%s': largest difference %.3g (relative %.3g)", output, name, file,
+	        d.max_abs, d.max_rel);
 	if (d.nan)
-		cli_note("%s: %lld of %lld elements are NaN in both: that they agree shows nothing", output, (long long)d.nan,
-		         (long long)d.count);
+		cli_note("%s: %lld of %lld elements are NaN in both: that they agree shows nothing", output,
+		         (long long)d.nan, (long long)d.count);
 	return GRAFT_OK;
 }
 

@@ -90,10 +90,11 @@ static size_t count_ops(Count *counts, const Graph *g, bool only_unknown)
 
 static void print_count(const Count *c)
 {
-	printf("%8zu  %s", c->n, c->name);
-	if (!c->known)
-		printf("  (not an op graft can run%s%s)", c->why ? ": " : "", c->why ? c->why : "");
-	printf("\n");
+	if (c->known)
+		cli_say(stdout, "%8zu  %s", c->n, c->name);
+	else
+		cli_say(stdout, "%8zu  %s  (not an op graft can run%s%s)", c->n, c->name, c->why ? ": " : "",
+		        c->why ? c->why : "");
 }
 
 static graft_status print_used(Cli *c)

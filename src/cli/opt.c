@@ -106,11 +106,11 @@ static void print_stats(const graft_report *r, bool timing)
 	printf("%-24s %-12s %8s %8s %8s%s  %s\n", "pass", "outcome", "applied", "before", "after",
 	       timing ? "       ms" : "", "why");
 	for (size_t i = 0; (p = graft_report_pass(r, i)); i++) {
-		printf("%-24s %-12s %8lld %8lld %8lld", p->pass, outcomes[p->outcome], (long long)p->applied,
-		       (long long)p->nodes_before, (long long)p->nodes_after);
+		char ms[32] = "";
 		if (timing)
-			printf(" %8.3f", p->seconds * 1e3);
-		printf("  %s\n", p->reason);
+			snprintf(ms, sizeof ms, " %8.3f", p->seconds * 1e3);
+		cli_say(stdout, "%-24s %-12s %8lld %8lld %8lld%s  %s", p->pass, outcomes[p->outcome],
+		        (long long)p->applied, (long long)p->nodes_before, (long long)p->nodes_after, ms, p->reason);
 	}
 }
 

@@ -121,12 +121,52 @@ bool cli_number(Cli *c, OptionId id, int64_t min, int64_t max, int64_t otherwise
 	return true;
 }
 
+/* The control character that begins here, of how many bytes; 0: none. */
+static unsigned control_at(const unsigned char *s, size_t *n)
+{
+	bool two = s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0;
+	*n = two ? 2 : 1;
+	return two ? s[1] : s[0] < 0x20 || s[0] == 0x7f ? s[0] : 0;
+}
+
+static void put_plain(FILE *to, const char *s)
+{
+	for (size_t n; *s; s += n) {
+		unsigned c = control_at((const unsigned char *)s, &n);
+		if (c)
+			fprintf(to, "\\u%04x", c);
+		else
+			putc(*s, to);
+	}
+}
+
+static void say(FILE *to, const char *before, const char *fmt, va_list ap)
+{
+	char *text;
+	fputs(before, to);
+	if (vasprintf(&text, fmt, ap) >= 0) {
+		put_plain(to, text);
+		free(text);
+	} else {
+		put_plain(to, fmt);
+	}
+	putc('\n', to);
+}
+
+void cli_say(FILE *to, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	say(to, "", fmt, ap);
+	va_end(ap);
+}
+
 int cli_fail(Cli *c)
 {
 	char text[2048];
 	graft_error_print(&c->err, text, sizeof text);
 	fflush(stdout);
-	fprintf(stderr, "error: %s\n", text);
+	cli_say(stderr, "error: %s", text);
 	return graft_status_exit_code(c->err.status);
 }
 
@@ -146,8 +186,6 @@ void cli_note(const char *fmt, ...)
 	va_list ap;
 	va_start(ap, fmt);
 	fflush(stdout);
-	fputs("note: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	say(stderr, "note: ", fmt, ap);
 	va_end(ap);
 }

@@ -72,15 +72,15 @@ static void print_text(const Table *t)
 	for (size_t i = 0; i < t->n_packs; i++) {
 		const Standing *s = &t->packs[i];
 		if (s->reason)
-			printf("pack %s: unavailable: %s\n", s->pack, s->reason);
+			cli_say(stdout, "pack %s: unavailable: %s", s->pack, s->reason);
 		else
-			printf("pack %s: %s %s, %u kernel%s\n", s->pack, s->name, s->version, s->n_kernels,
-			       s->n_kernels == 1 ? "" : "s");
+			cli_say(stdout, "pack %s: %s %s, %u kernel%s", s->pack, s->name, s->version, s->n_kernels,
+			        s->n_kernels == 1 ? "" : "s");
 	}
 	for (size_t i = 0; i < t->n_kernels; i++) {
 		Answer a = target_kernel(t->target, t->kernels[i], t->a);
-		printf("kernel %s: %s%s: %s\n", t->kernels[i], a.available ? "available" : "unavailable",
-		       a.tier == GRAFT_TIER_SELF_TEST ? ", passed its self test" : "", a.reason);
+		cli_say(stdout, "kernel %s: %s%s: %s", t->kernels[i], a.available ? "available" : "unavailable",
+		        a.tier == GRAFT_TIER_SELF_TEST ? ", passed its self test" : "", a.reason);
 	}
 }
 

@@ -63,7 +63,7 @@ void profile_print(const graft_plan *plan)
 	printf("on %s\n%-*s  %-*s  %-*s  %10s  %12s  %s\n", graft_plan_device(plan), w.node, "node", w.op, "op", w.pack,
 	       "kernel", "bytes", "time", "share of peak");
 	for (size_t i = 0; (r = graft_plan_profile(plan, i)); i++) {
-		printf("%-*s  %-*s  %-*s  %10s  %9.3f us  %s\n", w.node, r->node, w.op, r->op, w.pack,
+		cli_say(stdout, "%-*s  %-*s  %-*s  %10s  %9.3f us  %s", w.node, r->node, w.op, r->op, w.pack,
 		       short_pack(r->pack), size_text(size, r->bytes), r->seconds * 1e6, share_text(share, r));
 		sum += r->seconds;
 		bytes += r->bytes;

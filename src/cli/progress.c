@@ -37,6 +37,9 @@ static void draw(Progress *p)
 	ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(line, sizeof line, "%s, %ld s", p->doing, (long)(now.tv_sec - p->start.tv_sec));
+	for (char *s = line; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
 	fprintf(stderr, "\r%.*s\033[K", size.ws_col > 1 ? size.ws_col - 1 : 79, line);
 	p->drawn = true;
 }

@@ -44,12 +44,25 @@ static graft_status run_repeatedly(Cli *c, graft_plan *plan)
 	return status;
 }
 
-static void print_type(const graft_tensor *t)
+typedef struct TypeText { char text[16 + 22 * GRAFT_MAX_RANK]; } TypeText;
+
+static TypeText type_text(const graft_tensor *t)
 {
-	printf("%s[", graft_dtype_name((graft_dtype)t->dtype));
+	TypeText to;
+	int n = snprintf(to.text, sizeof to.text, "%s[", graft_dtype_name((graft_dtype)t->dtype));
 	for (int i = 0; i < t->rank; i++)
-		printf("%s%lld", i ? ", " : "", (long long)t->shape[i]);
-	printf("]");
+		n += snprintf(to.text + n, sizeof to.text - (size_t)n, "%s%lld", i ? ", " : "", (long long)t->shape[i]);
+	snprintf(to.text + n, sizeof to.text - (size_t)n, "]");
+	return to;
+}
+
+static void print_output(const char *name, const graft_tensor *t)
+{
+	graft_summary s = graft_tensor_summary(t);
+	char rest[64] = "";
+	if (s.not_finite)
+		snprintf(rest, sizeof rest, "  not finite %lld", (long long)s.not_finite);
+	cli_say(stdout, "%s: %s  min %.6g  max %.6g  mean %.6g%s", name, type_text(t).text, s.min, s.max, s.mean, rest);
 }
 
 static graft_status save_or_print(Cli *c, const graft_plan *plan)
@@ -59,15 +72,8 @@ static graft_status save_or_print(Cli *c, const graft_plan *plan)
 	const graft_tensor *t;
 	if (cli_has(c, OPT_out))
 		return graft_tensors_save(outputs, cli_value(c, OPT_out), &c->err);
-	for (size_t i = 0; (t = graft_tensors_at(outputs, i, &name)); i++) {
-		graft_summary s = graft_tensor_summary(t);
-		printf("%s: ", name);
-		print_type(t);
-		printf("  min %.6g  max %.6g  mean %.6g", s.min, s.max, s.mean);
-		if (s.not_finite)
-			printf("  not finite %lld", (long long)s.not_finite);
-		printf("\n");
-	}
+	for (size_t i = 0; (t = graft_tensors_at(outputs, i, &name)); i++)
+		print_output(name, t);
 	return GRAFT_OK;
 }
 

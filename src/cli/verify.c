@@ -29,7 +29,8 @@ static void tell_nan(const graft_verify_result *r)
 	if (r->nan == r->count && r->count)
 		cli_note("every element of every output is NaN in both: that they agree shows nothing");
 	else if (r->nan)
-		cli_note("%lld of %lld elements of the outputs are NaN in both", (long long)r->nan, (long long)r->count);
+		cli_note("%lld of %lld elements of the outputs are NaN in both", (long long)r->nan,
+		         (long long)r->count);
 }
 
 static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_tensors *inputs, const char **bind)
@@ -47,8 +48,8 @@ static graft_status compare(Cli *c, graft_graph *a, graft_graph *b, const graft_
 	if (status)
 		return status;
 	if (result.same) {
-		printf("same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after\n",
-		       result.max_abs, result.max_rel, result.outputs, result.seconds_a, result.seconds_b);
+		cli_say(stdout, "same: largest difference %.3g (relative %.3g), at %s; %.3f s before, %.3f s after",
+		        result.max_abs, result.max_rel, result.outputs, result.seconds_a, result.seconds_b);
 		tell_nan(&result);
 		return GRAFT_OK;
 	}

@@ -3,9 +3,9 @@
  *     form = [ "f64:" ] { NAME "=" expr ";" } expr
  *     expr = OP "(" [ expr { "," expr } ] ")" [ "{" attributes "}" ] | NAME [ ":" NUMBER ] | NUMBER
  *
- * A NAME is what was said before, or an argument, with what it is when it is missing. Attributes are as in a row. What
- * is computed on the way is not rounded to half precision: such tensors are cast to f32 (with f64: all floats to f64),
- * and the result is cast back.
+ * A NAME is what was said before, or an argument, with what it is when it is missing. Attributes are as in a row.
+ * Integers that give a float are cast to the result's dtype first, as torch does. What is computed on the way is not
+ * rounded to half precision: such tensors are cast to f32 (with f64: all floats to f64), and the result is cast back.
  */
 #include "torch_lower.h"
 #include <math.h>
@@ -77,10 +77,25 @@ static TorchArg *argument(const Form *f, TorchWord w)
 	return NULL;
 }
 
-static bool is_widened(const Form *f, const Value *v)
+/* What torch makes of a tensor before it computes. */
+static graft_dtype promoted(const TorchCall *c, const Value *v)
 {
-	return v && v->kind != VALUE_LITERAL && f->wide != GRAFT_DTYPE_COUNT && dtype_is_float(v->type.dtype) &&
-	       v->type.dtype != f->wide;
+	graft_dtype y = c->types[0].dtype;
+	return dtype_is_float(y) && !dtype_is_float(v->type.dtype) ? y : v->type.dtype;
+}
+
+static Operand cast_to(Form *f, Operand o, graft_dtype to)
+{
+	return o.value->type.dtype == to ? o : made(torch_cast(f->c, o.value, o.place, to));
+}
+
+static Operand widened(Form *f, Operand o)
+{
+	if (o.value->kind == VALUE_LITERAL)
+		return o;
+	o = cast_to(f, o, promoted(f->c, o.value));
+	bool wide = f->wide != GRAFT_DTYPE_COUNT && dtype_is_float(o.value->type.dtype);
+	return wide ? cast_to(f, o, f->wide) : o;
 }
 
 static Operand named(Form *f, TorchWord w)
@@ -95,9 +110,7 @@ static Operand named(Form *f, TorchWord w)
 	Operand o = a && a->tag != TAG_none ? operand_of(f->c, a) : missing;
 	if (!o.value)
 		give_up(f->c, "the argument '%.*s' is missing", (int)w.n, w.s);
-	if (is_widened(f, o.value))
-		o = made(torch_cast(f->c, o.value, o.place, f->wide));
-	return say(f, w, o);
+	return say(f, w, widened(f, o));
 }
 
 static Operand expr(Form *f, bool last);
@@ -163,7 +176,7 @@ static graft_dtype widening(const TorchCall *c, bool most)
 	for (uint32_t i = 0; i < c->n_args; i++)
 		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++) {
 			const Value *v = c->arg[i].tensor[k];
-			graft_dtype d = v ? v->type.dtype : GRAFT_DTYPE_bool;
+			graft_dtype d = v ? promoted(c, v) : GRAFT_DTYPE_bool;
 			if (d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16)
 				wide = GRAFT_DTYPE_f32;
 			else if (d == GRAFT_DTYPE_f32 && most)

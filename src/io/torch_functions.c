@@ -130,6 +130,26 @@ static void result(TorchCall *c, Operand x)
 		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = c->types[0].dtype }, NOTHING);
 }
 
+static bool is_legacy_empty(const Value *v)
+{
+	return v->type.rank == 1 && dim_is(v->type.dims[0], 0);
+}
+
+/* A tensor of shape (0,) joins anything and adds nothing, as it did before there were other empty ones. */
+void lower_cat(TorchCall *c)
+{
+	const TorchArg *a = arg_named(c, "tensors");
+	bool flat = c->types[0].rank == 1;
+	uint32_t n = 0;
+	if (!a || a->tag != TAG_tensors)
+		give_up(c, "the argument 'tensors' is missing");
+	Operand *in = NEW_ARRAY(c->scratch, a->n_tensors, Operand);
+	for (uint32_t i = 0; i < a->n_tensors; i++)
+		if (flat || !is_legacy_empty(a->tensor[i]))
+			in[n++] = (Operand){ a->tensor[i], a->place[i] };
+	emit(c, "concat", in, n, true, "axis", axis_attr(int_named(c, "dim", 0)), NOTHING);
+}
+
 /* The results say how long each piece is. */
 void lower_split(TorchCall *c)
 {
@@ -564,6 +584,59 @@ void lower_lerp(TorchCall *c)
 	Operand d = made(emit2(c, "sub", b, a, false));
 	d = made(emit2(c, "mul", d, literal(c, float_attr(fabs(w) < 0.5 ? w : 1 - w)), false));
 	result(c, made(emit2(c, fabs(w) < 0.5 ? "add" : "sub", fabs(w) < 0.5 ? a : b, d, false)));
+}
+
+/* A number, rounded as a tensor of this dtype holds it. */
+static Operand rounded(TorchCall *c, Operand x, graft_dtype d)
+{
+	if (x.value->kind != VALUE_LITERAL)
+		return cast_to(c, x, d);
+	NodeSpec spec = { .op = need_op(c, "constant") };
+	Attr attrs[MAX_ATTRS] = { { .kind = ATTR_DTYPE, .i = d }, dims_attr(NULL, 0),
+	                          { .kind = ATTR_LIST, .n = 1, .list = &x.value->literal } };
+	spec.attr = attrs;
+	return made(emit_as(c, spec, NULL, false));
+}
+
+static Operand where(TorchCall *c, Operand condition, Operand a, Operand b)
+{
+	return made(emit(c, "where", (Operand[]){ condition, a, b }, 3, false, NOTHING, NOTHING));
+}
+
+static Operand is_below_0(TorchCall *c, Operand x)
+{
+	return made(emit2(c, "lt", x, literal(c, (Attr){ .kind = ATTR_INT }), false));
+}
+
+/* The remainder of sign b becomes that of sign a. No magnitude is taken: the least integer has none. */
+static Operand fmod_whole(TorchCall *c, Operand a, Operand b)
+{
+	Operand r = made(emit2(c, "remainder", a, b, false));
+	Operand some = made(emit2(c, "ne", r, literal(c, (Attr){ .kind = ATTR_INT }), false));
+	Operand apart = made(emit2(c, "ne", is_below_0(c, a), is_below_0(c, b), false));
+	Operand wrong = made(emit2(c, "logical_and", some, apart, false));
+	return where(c, wrong, made(emit2(c, "sub", r, b, false)), r);
+}
+
+/* Of magnitudes, for the remainder of two signs is rounded once more; a zero keeps its sign. */
+static Operand fmod_real(TorchCall *c, Operand a, Operand b)
+{
+	Operand r = made(emit2(c, "remainder", step(c, "abs", a, NOTHING), step(c, "abs", b, NOTHING), false));
+	Operand zero = made(emit2(c, "mul", a, r, false));
+	Operand above = made(emit2(c, "gt", a, literal(c, (Attr){ .kind = ATTR_INT }), false));
+	return where(c, above, r, where(c, is_below_0(c, a), step(c, "neg", r, NOTHING), zero));
+}
+
+void lower_fmod(TorchCall *c)
+{
+	graft_dtype d = c->types[0].dtype;
+	Operand a = cast_to(c, operand(c, "self"), d), b = rounded(c, operand(c, "other"), d);
+	if (!dtype_is_float(d)) {
+		result(c, fmod_whole(c, a, b));
+		return;
+	}
+	graft_dtype wide = wide_of(a.value);
+	result(c, fmod_real(c, cast_to(c, a, wide), cast_to(c, b, wide)));
 }
 
 void lower_one_hot(TorchCall *c)

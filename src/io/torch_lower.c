@@ -682,9 +682,66 @@ static uint8_t *effects_of(TorchCall *c, uint32_t n_in)
 	return effects;
 }
 
+/* What prints must read back as the same node: not as an op of ours. */
+static const char *kept_op(const TorchCall *c)
+{
+	const char *target = c->target;
+	return op_find(target, strlen(target)) ? arena_printf(c->scratch, "torch.ops.%s", target) : target;
+}
+
+static bool is_among(const char *const *names, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static bool names_an_arg(const TorchCall *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->n_args; i++)
+		if (c->arg[i].name_size == strlen(name) && !memcmp(c->arg[i].name, name, c->arg[i].name_size))
+			return true;
+	return false;
+}
+
+/* The argument's name, or one by its place; never one of the n that are taken. */
+static const char *kept_name(const TorchCall *c, uint32_t i, const char *const *taken, uint32_t n)
+{
+	const TorchArg *a = &c->arg[i];
+	const char *name = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
+	                   arena_printf(c->scratch, "arg%u", i);
+	while (is_among(taken, n, name) || (!a->name_size && names_an_arg(c, name)))
+		name = arena_printf(c->scratch, "%s_", name);
+	return name;
+}
+
+static const char *const decomposed[] = {
+#define DECOMPOSED(target) target,
+#include "torch_decomposed.def"
+#undef DECOMPOSED
+};
+
+static bool is_decomposed(const char *target)
+{
+	for (size_t i = 0; i < sizeof decomposed / sizeof *decomposed; i++)
+		if (!strcmp(target, decomposed[i]))
+			return true;
+	return false;
+}
+
+/* Why it does not run, and what to do; NULL: nothing is known but that graft has no such op. */
+static const char *why_kept(const TorchCall *c)
+{
+	if (!is_decomposed(c->target))
+		return c->why;
+	return arena_printf(c->scratch, "%s; run_decompositions() takes it apart into ops that graft has",
+	                    c->why ? c->why : "not an op of graft's");
+}
+
 void torch_keep(TorchCall *c)
 {
-	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->target };
+	NodeSpec spec = { .op = &op_table[OP_unknown], .name = kept_op(c) };
 	Attr *attrs = NEW_ARRAY(c->scratch, c->n_args, Attr);
 	const char **names = NEW_ARRAY(c->scratch, c->n_args, const char *);
 	uint32_t most = 0;
@@ -697,8 +754,7 @@ void torch_keep(TorchCall *c)
 			in[spec.n_in++] = (Operand){ a->tensor[k], a->place[k] };
 		if (a->n_tensors)
 			continue;
-		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
-			arena_printf(c->scratch, "arg%u", i);
+		names[spec.n_attr] = kept_name(c, i, names, spec.n_attr);
 		attrs[spec.n_attr++] = attr_any(c, a->tag, a->value);
 	}
 	spec.attr = attrs;
@@ -706,6 +762,7 @@ void torch_keep(TorchCall *c)
 	emit_as(c, spec, in, true);
 	c->g->last->effects = effects_of(c, spec.n_in);
 	c->node->source.bound = c->autocast != GRAFT_DTYPE_COUNT;
-	if (c->why)
-		c->g->last->why = arena_strdup(&c->g->arena, c->why);
+	const char *why = why_kept(c);
+	if (why)
+		c->g->last->why = arena_strdup(&c->g->arena, why);
 }

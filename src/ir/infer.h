@@ -22,6 +22,8 @@ const char *unequal(Tri t);
 
 /* The two sizes are known to be equal; k is the operand the second one is of. */
 void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b);
+/* They are not known to differ: the kernel looks again, when they are numbers. */
+void need_may_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b);
 void need_same_dtype(const Infer *i, uint32_t a, uint32_t b);
 void need_rank(const Infer *i, uint32_t k, uint32_t least);
 

@@ -425,6 +425,12 @@ void name_print(Text *t, const char *s)
 		string_print(t, s);
 }
 
+/* U+0080 to U+009F: terminals take them for control characters too. */
+static bool is_c1(const char *s)
+{
+	return (unsigned char)s[0] == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0;
+}
+
 static void escape_print(Text *t, char c)
 {
 	for (const char *e = escapes; *e; e += 2) {
@@ -441,9 +447,10 @@ void string_print(Text *t, const char *s)
 	text_puts(t, "\"");
 	while (*s) {
 		const char *plain = s;
-		while ((unsigned char)*s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f)
+		while ((unsigned char)*s >= 0x20 && *s != '"' && *s != '\\' && *s != 0x7f && !is_c1(s))
 			s++;
 		text_add(t, plain, (size_t)(s - plain));
+		s += is_c1(s);
 		if (*s)
 			escape_print(t, *s++);
 	}

@@ -48,13 +48,24 @@ const char *size_text(const Infer *i, Dim d) { return dim_string(scratch(i), d);
 
 const char *unequal(Tri t) { return t == NO ? "differ" : "are not known to be equal"; }
 
-void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b)
+static void need_sizes(const Infer *i, Tri t, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b,
+                       Dim b)
 {
-	Tri t = dim_eq(i->g, a, b);
 	if (t != YES)
 		infer_fail(i, "%s and %s: %s of %s is %s and %s of %s is %s, which %s",
 		           operand_text(i, j), operand_text(i, k), what_a, operand_name(i, j), size_text(i, a), what_b,
 		           operand_name(i, k), size_text(i, b), unequal(t));
+}
+
+void need_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b)
+{
+	need_sizes(i, dim_eq(i->g, a, b), j, what_a, a, k, what_b, b);
+}
+
+void need_may_equal(const Infer *i, uint32_t j, const char *what_a, Dim a, uint32_t k, const char *what_b, Dim b)
+{
+	Tri t = dim_eq(i->g, a, b);
+	need_sizes(i, t == UNKNOWN ? YES : t, j, what_a, a, k, what_b, b);
 }
 
 void need_same_dtype(const Infer *i, uint32_t a, uint32_t b)

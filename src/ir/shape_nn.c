@@ -92,8 +92,8 @@ void infer_attention(Infer *i)
 	}
 	const Type *q = t[0], *k = t[1], *v = t[2];
 	need_equal(i, 0, "the last axis", q->dims[q->rank - 1], 1, "the last axis", k->dims[k->rank - 1]);
-	need_equal(i, 1, "the last axis but one", k->dims[k->rank - 2],
-	           2, "the last axis but one", v->dims[v->rank - 2]);
+	need_may_equal(i, 1, "the last axis but one", k->dims[k->rank - 2],
+	               2, "the last axis but one", v->dims[v->rank - 2]);
 	uint32_t rank = broadcast(i, front(q, 0), front(k, 1), qk);
 	rank = broadcast(i, (Shape){ qk, rank, 0 }, front(v, 2), out);
 	out[rank++] = q->dims[q->rank - 2];

@@ -5,8 +5,8 @@
  * `nc` are the same values as `x`, `w` and `n` where a model has no casts; a cast to the dtype that was there is a clone
  * in some exports.
  *
- * What it takes by itself has the bits of the norm on the CPU, where a norm sums its rows as mean does. A division by the
- * square root has not, and is taken when the pass is asked for by name.
+ * What it takes by itself has the bits of the norm on the CPU, where a norm sums its rows as mean does. A division by
+ * the square root has not, and is taken when the pass is asked for by name.
  */
 #include "rule.h"
 
@@ -63,8 +63,8 @@ static bool keeps_bits(Match *m)
 {
 	const Value *n = match_value(m, "n");
 	return op_code(n->def->op) != OP_div || match_run(m)->keep ||
-	       refuse(m, "rounds", "'%s' divides by the square root; rms_norm multiplies by its reciprocal, which may differ in the last bit; "
-	              "--enable recompose_rms_norm takes it", n->name);
+	       refuse(m, "rounds", "'%s' divides by the square root; rms_norm multiplies by its reciprocal, which may "
+	              "differ in the last bit; --enable recompose_rms_norm takes it", n->name);
 }
 
 static bool norm_fits(Match *m)

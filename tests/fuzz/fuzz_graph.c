@@ -1,7 +1,7 @@
 /* fuzz_graph.c - any bytes at all, as JSON or notation: a clean error, or a graph that survives optimising and both
  * round trips.
  *
- *     make fuzz && build/fuzz/graph -max_total_time=60 tests/fuzz/corpus tests/data examples
+ *     make fuzz && build/fuzz/graph -max_total_time=60 build/fuzz/corpus tests/data examples
  */
 #include <graft/graft.h>
 #include <stdlib.h>

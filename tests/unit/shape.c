@@ -453,9 +453,10 @@ CASES(attention,
 	{ "q: f32[T, 64]; k: f32[S, 63]; v: f32[S, 64]", "scaled_dot_product_attention(q, k, v)",
 	  "!scaled_dot_product_attention: q is f32[T, 64] and k is f32[S, 63]: the last axis of q is 64 and the last "
 	  "axis of k is 63, which differ" },
-	{ "q: f32[T, 64]; k: f32[S, 64]; v: f32[T, 64]", "scaled_dot_product_attention(q, k, v)",
-	  "!scaled_dot_product_attention: k is f32[S, 64] and v is f32[T, 64]: the last axis but one of k is S and the "
-	  "last axis but one of v is T, which are not known to be equal" },
+	{ "q: f32[T, 64]; k: f32[S, 64]; v: f32[T, 64]", "scaled_dot_product_attention(q, k, v)", "f32[T, 64]" },
+	{ "q: f32[T, 64]; k: f32[S, 64]; v: f32[S + 1, 64]", "scaled_dot_product_attention(q, k, v)",
+	  "!scaled_dot_product_attention: k is f32[S, 64] and v is f32[S + 1, 64]: the last axis but one of k is S and "
+	  "the last axis but one of v is S + 1, which differ" },
 	{ "q: f32[8, T, 64]; k: f32[4, S, 64]; v: f32[4, S, 64]", "scaled_dot_product_attention(q, k, v)",
 	  "!scaled_dot_product_attention: q is f32[8, T, 64] and k is f32[4, S, 64] do not broadcast: 8 and 4 differ" },
 	{ "q: f32[64]; k: f32[S, 64]; v: f32[S, 64]", "scaled_dot_product_attention(q, k, v)",

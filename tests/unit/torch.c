@@ -3,6 +3,7 @@
 #include "shortage.h"
 #include "test.h"
 #include "zips.h"
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -242,6 +243,100 @@ TEST(torch_activations)
 	GIVES("aten.expm1.default", "", 0.6487213f, -0.7134952f, 11.1824942f, 41.5210838f, -0.917915f, 0);
 	GIVES("aten.log_softmax.int", ", " ARG("dim", INT(-1)), -2.1474307f, -3.8974307f, -0.1474308f, -0.0251298f,
 	      -6.2751298f, -3.7751298f);
+}
+
+static bool is_about(float y, float want)
+{
+	bool near = y == want || fabsf(y - want) <= 4e-7f * fabsf(want);
+	return near && !signbit(y) == !signbit(want);
+}
+
+/* y of x is right to seven digits, zeros and infinities to their sign. */
+static void gives_of(const char *nodes, const char *values, const float x[6], const float want[6])
+{
+	Scene s = begin();
+	graft_plan *plan;
+	archive(model_text((Model){ .nodes = nodes, .more_values = values }),
+	        config("weight_0", "false", META(7, I(3), I(1))));
+	CHECK_STR(parse(&s, z.data, z.size) ? err.message : "", "");
+	const float *y = run_on(&s, x, &plan);
+	for (int i = 0; i < 6; i++)
+		if (!is_about(y[i], want[i]))
+			test_fail(__FILE__, __LINE__, "%.200s: of %g is %.9g, not %.9g", nodes, (double)x[i],
+			          (double)y[i], (double)want[i]);
+	graft_plan_free(plan);
+	end(&s);
+}
+
+#define CAST(from, dtype, to)                                                                                          \
+	NODE("aten.to.dtype", ARG("self", T(from)) ", " ARG("dtype", "{\"as_scalar_type\": " #dtype "}"), to)
+#define LISTED(a, b) "{\"as_tensors\": [{\"name\": \"" a "\"}, {\"name\": \"" b "\"}]}"
+#define FMOD(x, by, y) NODE("aten.fmod.Scalar", ARG("self", T(x)) ", " ARG("other", by), y)
+#define THROUGH(dtype) ", \"t\": " META(dtype, SIZES, STRIDES) ", \"u\": " META(dtype, SIZES, STRIDES)
+#define OF(dtype, result, op, x, ...)                                                                                  \
+	gives_of(CAST("x", dtype, "t") ", " NODE(op, ARG("self", T("t")), "u") ", " CAST("u", 7, "y"),                 \
+	         ", \"t\": " META(dtype, SIZES, STRIDES) ", \"u\": " META(result, SIZES, STRIDES), x,                  \
+	         (const float[]){ __VA_ARGS__ })
+#define WHOLE_RANGE(op, ...) do { OF(7, 7, op, far, __VA_ARGS__); OF(8, 8, op, far, __VA_ARGS__); } while (0)
+#define OF_BYTES(op, ...) OF(1, 7, op, bytes, __VA_ARGS__)
+
+/* In float32 and float64: nothing cancels where the result is small. */
+TEST(torch_functions_keep_small_results)
+{
+	static const float far[] = { 1e-15f, -1e-30f, 1e-10f, 40, -20, -30 };
+	static const float by_one[] = { 1e-15f, -1e-30f, -0.0f, INFINITY, -1, 1e30f };
+	WHOLE_RANGE("aten.expm1.default", 1e-15f, -1e-30f, 1.00000001e-10f, 2.35385267e+17f, -0.999999998f, -1);
+	WHOLE_RANGE("aten.sinh.default", 1e-15f, -1e-30f, 1.00000001e-10f, 1.17692633e+17f, -242582598.f,
+	            -5.34323729e+12f);
+	WHOLE_RANGE("aten.elu.default", 1e-15f, -1e-30f, 1.00000001e-10f, 40, -0.999999998f, -1);
+	WHOLE_RANGE("aten.softplus.default", 0.693147181f, 0.693147181f, 0.693147181f, 40, 2.06115362e-09f,
+	            9.35762297e-14f);
+	WHOLE_RANGE("aten.log_sigmoid.default", -0.693147181f, -0.693147181f, -0.693147181f, -4.24835426e-18f, -20,
+	            -30);
+	WHOLE_RANGE("aten.mish.default", 6.00000002e-16f, -6.00000002e-31f, 6.00000008e-11f, 40, -4.12230724e-08f,
+	            -2.80728689e-12f);
+	WHOLE_RANGE("aten.cosh.default", 1, 1, 1, 1.17692633e+17f, 242582598.f, 5.34323729e+12f);
+	OF(8, 8, "aten.log1p.default", by_one, 1e-15f, -1e-30f, -0.0f, INFINITY, -INFINITY, 69.0775528f);
+	OF(7, 7, "aten.log1p.default", by_one, 1e-15f, -1e-30f, -0.0f, INFINITY, -INFINITY, 69.0775528f);
+	OF(7, 7, "aten.round.default", by_one, 0, -0.0f, -0.0f, INFINITY, -1, 1e30f);
+}
+
+/* The sign is that of the first, a number is rounded to half precision before, the least integer has no magnitude. */
+TEST(torch_fmod)
+{
+	static const float x[] = { 0.5f, -1.25f, 1e-10f, 3.75f, -2.5f, -0.0f }, n[] = { 7, -7, 100, -128, 0, 3 };
+	gives_of(FMOD("x", FLOAT(-3.0), "y"), "", x, (const float[]){ 0.5f, -1.25f, 1e-10f, 0.75f, -2.5f, -0.0f });
+	gives_of(CAST("x", 13, "t") ", " FMOD("t", FLOAT(0.3), "u") ", " CAST("u", 7, "y"), THROUGH(13), x,
+	         (const float[]){ 0.19921875f, -0.046875f, 1.00044417e-10f, 0.140625f, -0.09375f, -0.f });
+	gives_of(CAST("x", 5, "t") ", " FMOD("t", INT(-9223372036854775808), "u") ", " CAST("u", 7, "y"), THROUGH(5), n, n);
+	gives_of(CAST("x", 5, "t") ", " FMOD("t", INT(-3), "u") ", " CAST("u", 7, "y"), THROUGH(5), n,
+	         (const float[]){ 1, -1, 1, -2, 0, 0 });
+}
+
+/* A tensor of shape (0,) joins what has more axes; among those of one axis it is one of them. */
+TEST(torch_cat_of_nothing)
+{
+	static const float x[] = { 1, 2, 3, 4, 5, 6 };
+	gives_of(NODE("aten.full.default", ARG("size", INTS(0)) ", " ARG("fill_value", INT(9)), "t") ", "
+	         NODE("aten.cat.default", ARG("tensors", LISTED("t", "x")) ", " ARG("dim", INT(-2)), "y"),
+	         ", \"t\": " META(7, I(0), I(1)), x, x);
+	gives_of(NODE("aten.full.default", ARG("size", INTS(0)) ", " ARG("fill_value", INT(9)), "t") ", "
+	         NODE("aten.reshape.default", ARG("self", T("x")) ", " ARG("shape", INTS(6)), "u") ", "
+	         NODE("aten.cat.default", ARG("tensors", LISTED("t", "u")), "v") ", "
+	         NODE("aten.reshape.default", ARG("self", T("v")) ", " ARG("shape", INTS(2, 3)), "y"),
+	         ", \"t\": " META(7, I(0), I(1)) ", \"u\": " META(7, I(6), I(1)) ", \"v\": " META(7, I(6), I(1)), x, x);
+}
+
+/* Integers are float32 before anything is computed. */
+TEST(torch_functions_of_integers)
+{
+	static const float bytes[] = { 0, 1, 89, 100, 200, 255 };
+	OF_BYTES("aten.sinh.default", 0, 1.17520118f, 2.24480639e+38f, INFINITY, INFINITY, INFINITY);
+	OF_BYTES("aten.cosh.default", 1, 1.54308057f, 2.24480639e+38f, INFINITY, INFINITY, INFINITY);
+	OF_BYTES("aten.log1p.default", 0, 0.693147182f, 4.49980974f, 4.61512041f, 5.30330467f, 5.54517746f);
+	OF_BYTES("aten.expm1.default", 0, 1.71828187f, INFINITY, INFINITY, INFINITY, INFINITY);
+	OF_BYTES("aten.log2.default", -INFINITY, 0, 6.47573328f, 6.64385605f, 7.64385605f, 7.99435329f);
+	OF_BYTES("aten.exp2.default", 1, 2, 6.1897002e+26f, 1.2676506e+30f, INFINITY, INFINITY);
 }
 
 TEST(torch_ops_that_move)

@@ -34,9 +34,10 @@ uint8_t f32_to_f8e5m2(float v)
 	return (uint8_t)((u >> 24 & 0x80) | h);
 }
 
-static inline int64_t saturate(double v, int64_t min, int64_t max)
+/* Towards zero; min for what has no place between min and max, and for NaN. */
+static inline int64_t whole(double v, int64_t min, int64_t max)
 {
-	return v >= (double)max ? max : v <= (double)min ? min : v == v ? (int64_t)v : 0;
+	return v > (double)min - 1 && v < (double)max + 1 ? (int64_t)v : min;
 }
 
 static inline int64_t keep(int64_t v, int64_t min, int64_t max)
@@ -46,14 +47,14 @@ static inline int64_t keep(int64_t v, int64_t min, int64_t max)
 	return v;
 }
 
-#define TO_INT(v, min, max) _Generic((v), float: saturate, double: saturate, default: keep)((v), (min), (max))
+#define TO_INT(v, min, max) _Generic((v), float: whole, double: whole, default: keep)((v), (min), (max))
 
 /*   dtype       in memory  its value v as int32, int64, float or double; and a value v made one of its elements */
 #define ELEMENTS(X)                                                                                                    \
 	X(_bool,      uint8_t,  (int32_t)(v != 0),      v != 0)                                                        \
-	X(_u8,        uint8_t,  (int32_t)v,             TO_INT(v, 0, UINT8_MAX))                                       \
-	X(_i8,        int8_t,   (int32_t)v,             TO_INT(v, INT8_MIN, INT8_MAX))                                 \
-	X(_i16,       int16_t,  (int32_t)v,             TO_INT(v, INT16_MIN, INT16_MAX))                               \
+	X(_u8,        uint8_t,  (int32_t)v,             TO_INT(v, INT64_MIN, INT64_MAX))                               \
+	X(_i8,        int8_t,   (int32_t)v,             TO_INT(v, INT32_MIN, INT32_MAX))                               \
+	X(_i16,       int16_t,  (int32_t)v,             TO_INT(v, INT32_MIN, INT32_MAX))                               \
 	X(_i32,       int32_t,  v,                      TO_INT(v, INT32_MIN, INT32_MAX))                               \
 	X(_i64,       int64_t,  v,                      TO_INT(v, INT64_MIN, INT64_MAX))                               \
 	X(_f16,       uint16_t, f16_to_f32(v),          f32_to_f16((float)v))                                          \

@@ -3,8 +3,9 @@
  *   f32   f8, f16, bf16, f32       f64   f64       i64   bool and integers, wrapping as two's complement
  *
  * Narrowing rounds to nearest even, once, and keeps NaN; f64 and i64 reach f16, bf16 and f8 through f32, as torch
- * has it. Floats become integers towards zero, saturating, NaN becoming 0; integers become narrower ones by their
- * low bits. A stored bool is true when it is not 0. Memory need not be aligned. Strides count elements.
+ * has it. Floats become integers towards zero, through i32 (u8 and i64: i64), whose least stands for NaN and for what
+ * is beyond it, as on x86, and so in torch there; integers become narrower ones by their low bits. A stored bool is
+ * true when it is not 0. Memory need not be aligned. Strides count elements.
  */
 #ifndef GRAFT_CONVERT_H
 #define GRAFT_CONVERT_H

@@ -228,11 +228,11 @@ DEVICE uint8_t f8_from_float(int dtype, float v)
 }
 
 /* The number at index i, in the type that is computed in: float, double or int64_t. Floats become integers towards
- * zero, saturating, NaN becoming 0; a stored bool is true when it is not 0. */
-DEVICE int64_t saturate(double v, int64_t least, int64_t most)
+ * zero; what is beyond them, and NaN, as on the CPU (convert.h). A stored bool is true when it is not 0. */
+DEVICE int64_t whole(double v, int64_t least, int64_t most)
 {
-	return v >= static_cast<double>(most) ? most : v <= static_cast<double>(least) ? least :
-	       v == v ? static_cast<int64_t>(v) : 0;
+	bool fits = v > static_cast<double>(least) - 1 && v < static_cast<double>(most) + 1;
+	return fits ? static_cast<int64_t>(v) : least;
 }
 
 template <class C> struct As;
@@ -242,8 +242,8 @@ template <> struct As<double> {
 };
 template <> struct As<int64_t> {
 	template <class V> static __device__ int64_t of(V v) { return static_cast<int64_t>(v); }
-	static __device__ int64_t of(float v) { return saturate(v, INT64_MIN, INT64_MAX); }
-	static __device__ int64_t of(double v) { return saturate(v, INT64_MIN, INT64_MAX); }
+	static __device__ int64_t of(float v) { return whole(v, INT64_MIN, INT64_MAX); }
+	static __device__ int64_t of(double v) { return whole(v, INT64_MIN, INT64_MAX); }
 };
 
 template <class C> DEVICE C load(int dtype, const void *base, int64_t i)
@@ -263,8 +263,8 @@ template <class C> DEVICE C load(int dtype, const void *base, int64_t i)
 	}
 }
 
-DEVICE int64_t integer_of(float v, int64_t least, int64_t most) { return saturate(v, least, most); }
-DEVICE int64_t integer_of(double v, int64_t least, int64_t most) { return saturate(v, least, most); }
+DEVICE int64_t integer_of(float v, int64_t least, int64_t most) { return whole(v, least, most); }
+DEVICE int64_t integer_of(double v, int64_t least, int64_t most) { return whole(v, least, most); }
 DEVICE int64_t integer_of(int64_t v, int64_t, int64_t) { return v; }
 
 template <class T, class V> DEVICE void put(void *base, int64_t i, V v)
@@ -277,9 +277,9 @@ template <class C> DEVICE void store(int dtype, void *base, int64_t i, C v)
 	float f = static_cast<float>(v);
 	switch (dtype) {
 	case GRAFT_DTYPE_bool: return put<uint8_t>(base, i, v != 0);
-	case GRAFT_DTYPE_u8: return put<uint8_t>(base, i, integer_of(v, 0, UINT8_MAX));
-	case GRAFT_DTYPE_i8: return put<int8_t>(base, i, integer_of(v, INT8_MIN, INT8_MAX));
-	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, integer_of(v, INT16_MIN, INT16_MAX));
+	case GRAFT_DTYPE_u8: return put<uint8_t>(base, i, integer_of(v, INT64_MIN, INT64_MAX));
+	case GRAFT_DTYPE_i8: return put<int8_t>(base, i, integer_of(v, INT32_MIN, INT32_MAX));
+	case GRAFT_DTYPE_i16: return put<int16_t>(base, i, integer_of(v, INT32_MIN, INT32_MAX));
 	case GRAFT_DTYPE_i32: return put<int32_t>(base, i, integer_of(v, INT32_MIN, INT32_MAX));
 	case GRAFT_DTYPE_i64: return put<int64_t>(base, i, integer_of(v, INT64_MIN, INT64_MAX));
 	case GRAFT_DTYPE_f16: static_cast<f16 *>(base)[i] = from_float<f16>(f); return;
