@@ -17,6 +17,7 @@ import operator
 import os
 import subprocess
 import sys
+import tempfile
 import typing
 import warnings
 import zipfile
@@ -356,15 +357,16 @@ class Part:
         self.name, self.least = name, least
         self.passed = self.failed = self.refused = 0
         self.not_asked = Counter()
-        self.folder = WORK / name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        WORK.mkdir(parents=True, exist_ok=True)
+        self.scratch = tempfile.TemporaryDirectory(dir=WORK, prefix=f"{name}-")     # two runs at once do not meet
+        self.folder = Path(self.scratch.name)
         FAILED.mkdir(parents=True, exist_ok=True)
         for old in FAILED.glob(f"{name}-*"):
             old.unlink()
 
     def fail(self, case, why, path=None, note=""):
         self.failed += 1
-        print(f"FAIL {self.name} {case}: {why}")
+        print(f"FAIL {self.name} {case}: {str(why).replace(f'{self.folder}/', '')}")
         if note:
             print("    " + note.replace("\n", "\n    "))
         if path:
@@ -429,6 +431,7 @@ class Part:
             print(f"{self.refused} cases: graft run refuses")
         if self.passed + self.failed < self.least:
             self.fail("size", f"{self.passed + self.failed} archives, {self.least} promised")
+        self.scratch.cleanup()
         print(f"{self.passed} passed, {self.failed} failed")
         sys.exit(self.failed > 0)
 
