@@ -18,8 +18,9 @@ from torch.testing._internal.common_methods_invocations import op_db
 LEAST = 1500
 DTYPES = {torch.float32: 2, torch.bfloat16: 1, torch.int64: 1, torch.bool: 1, torch.complex64: 1}     # samples of each
 # What their results hold is not said.
-UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided", "_batch_norm_with_update")
-# Of equal elements, or of decompositions that are not unique, any may be taken: graft run need not choose as PyTorch does.
+UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+                 "_batch_norm_with_update")
+# Of equal elements any may come first: graft run need not choose as PyTorch does.
 CHOICES = ("sort", "argsort", "topk", "mode", "median", "nanmedian", "kthvalue", "msort")
 
 

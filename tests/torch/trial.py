@@ -2,7 +2,8 @@
 
 What `graft opt` writes of a program
     loads in PyTorch, with no op more often than before but the fused one, and that one as often as expected;
-    computes the same bits: outputs, what it writes to its inputs and its state; with the same types, shapes, strides, devices;
+    computes the same bits: outputs, what it writes to its inputs and its state; with the same types, shapes, strides,
+    devices;
     shares memory among inputs, state and outputs as before;
     has the same gradients, and unflattens, where the case asks for it;
     is what a second `graft opt` writes, too; and with -O0 model.json is the very text that was read.
@@ -39,8 +40,8 @@ import graft_torch
 
 torch.set_num_threads(1)
 # PyTorch asks for the types of its few classes once a node; that would be half the time of torch.export.load.
-hints, typing.get_type_hints = typing.get_type_hints, lambda cls, **names: known.get(cls) or known.setdefault(cls, hints(cls, **names))
-known = {}
+type_hints, types = typing.get_type_hints, {}
+typing.get_type_hints = lambda cls, **names: types.get(cls) or types.setdefault(cls, type_hints(cls, **names))
 GRAFT, WORK, FAILED = "build/graft", Path("build/torch"), Path("build/torch/failed")
 FUSED = "graft.fused_mla_dual_rms_norm.default"
 LIMIT = 60    # seconds for one call of graft
@@ -65,7 +66,7 @@ class Lost(Fault):
 
 
 class NotAsked(Exception):
-    """Nothing that graft could be asked: PyTorch did not export it, does not run it, or runs it differently each time."""
+    """Nothing to ask of graft: PyTorch does not export it, does not run it, or runs it differently each time."""
 
 
 @dataclasses.dataclass
@@ -204,8 +205,8 @@ class Ran:
         for name, a in self.state.items():
             differ(f"{name} afterwards", a, after.state[name], wanted.values, near)
         if self.memory != after.memory:
-            raise Fault(f"memory is shared as {after.memory}, was {self.memory} (outputs, inputs, state; each the first of "
-                        "its storage)")
+            raise Fault(f"memory is shared as {after.memory}, was {self.memory} "
+                        "(outputs, inputs, state; each the first of its storage)")
         for i, (a, b) in enumerate(zip(self.grads, after.grads)):
             differ(f"gradient {i}", a, b, near=True)    # merged nodes add gradients in another order
 
@@ -287,7 +288,7 @@ def tensors_by_name(names, leaves):
     if len(names) != len(leaves):
         return None
     held = {n: t for n, t in zip(names, leaves) if torch.is_tensor(t)}
-    if any(t.layout != torch.strided or t.is_complex() or t.is_quantized or t.device.type == "meta" for t in held.values()):
+    if any(t.layout != torch.strided or t.is_complex() or t.is_quantized or t.is_meta for t in held.values()):
         return None
     return {n: t.detach().clone().contiguous() for n, t in held.items()}
 
