@@ -216,16 +216,15 @@ class Call(nn.Module):
 
 def decoder(model, v, make):
     if not v["cache"]:
-        return Call(model, ["input_ids"], ["logits", "last_hidden_state"]), (make(2, 24),), (make(3, 17),),
-        ({0: AUTO, 1: AUTO},)
+        return (Call(model, ["input_ids"], ["logits", "last_hidden_state"]), (make(2, 24),), (make(3, 17),),
+                ({0: AUTO, 1: AUTO},))
     register_cache_pytrees_for_model(model)
     model.config.use_cache = True
     given = {"past_key_values": StaticCache(config=model.config, max_cache_len=24)} if v["cache"] == "static" else {}
     with torch.no_grad():
         cache = model(input_ids=make(2, 12), use_cache=True, **given).past_key_values
     args = make(2, 1), cache
-    return (Call(model, ["input_ids", "past_key_values"], ["logits", "last_hidden_state", "past_key_values"]), args,
-            args,
+    return (Call(model, ["input_ids", "past_key_values"], ["logits", "last_hidden_state", "past_key_values"]), args, args,
             ({0: AUTO}, get_auto_dynamic_shapes({"c": cache})["c"]))
 
 
@@ -252,18 +251,18 @@ def call(name, model, v):
     if kind in ("mla", "lm"):
         return decoder(model, v, ids)
     if kind == "bert":
-        return Call(model, ["input_ids", "attention_mask"], ["logits"]), (ids(2, 24), mask(2, 24)),
-        (ids(3, 17), mask(3, 17)), (both, both)
+        return (Call(model, ["input_ids", "attention_mask"], ["logits"]), (ids(2, 24), mask(2, 24)),
+                (ids(3, 17), mask(3, 17)), (both, both))
     if kind == "t5":
-        return Call(model, ["input_ids", "decoder_input_ids"], ["logits"]), (ids(2, 24), ids(2, 10)),
-        (ids(3, 17), ids(3, 7)), (both, both)
+        return (Call(model, ["input_ids", "decoder_input_ids"], ["logits"]), (ids(2, 24), ids(2, 10)),
+                (ids(3, 17), ids(3, 7)), (both, both))
     if kind == "vision":
         return Call(model, ["pixel_values"], ["logits"]), (noise(2, 3, 32, 32),), (noise(3, 3, 32, 32),), (rows,)
     if kind == "clip":
         return (Call(model, ["input_ids", "pixel_values"], ["logits_per_image", "image_embeds", "text_embeds"]),
                 (ended(2, 16), noise(2, 3, 32, 32)), (ended(3, 11), noise(3, 3, 32, 32)), (both, rows))
-    return Call(model.encoder, ["input_features"], ["last_hidden_state"]), (noise(2, 16, 64),), (noise(3, 16, 64),),
-    (rows,)
+    return (Call(model.encoder, ["input_features"], ["last_hidden_state"]), (noise(2, 16, 64),), (noise(3, 16, 64),),
+            (rows,))
 
 
 def pairs(model):
@@ -304,7 +303,7 @@ def main():
             model = build(name, v)
             module, given, sample, dynamic = call(name, model, v)
         except Exception as e:
-            part.skip(f"{name} {which}: not built: {said(e)}")
+            part.fail(f"{name} {which}", f"not built: {said(e)}")
             continue
         program = part.export(module, given, v["dialect"], (dynamic,) if v["dynamic"] else None, v["strict"],
                               what=f"{name} {which}")
