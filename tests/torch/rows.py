@@ -105,6 +105,7 @@ SAMPLES = {
     "aten.where.Scalar": [given(MASK, 1.5, -2.0)],
     "aten.where.ScalarOther": [given(MASK, F, 0), given(MASK, H, 2.5)],
     "aten.where.ScalarSelf": [given(MASK, 0, F), given(MASK, 1, I)],
+    "aten.where.self": [given(MASK, F, F + 1), given(MASK, I, F), given(MASK[:1], H, H.t().reshape(2, 3))],
     "aten.zero.default": [given(F)],
 }
 
