@@ -354,7 +354,7 @@ case(X, name="norms_functionalized", pairs=None, dialect="train")(Latents(by_out
 
 
 def main():
-    part = Part("kinds")
+    part = Part("kinds", some=len(sys.argv) > 1)
     for name in sys.argv[1:] or CASES:
         made, args, dialect, dynamic, preserve, wanted = CASES[name]
         module = made if isinstance(made, nn.Module) else made() if isinstance(made, type) else Function(made)

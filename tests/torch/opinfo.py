@@ -38,7 +38,7 @@ def samples(info, dtype, number):
 def main():
     every = "--all" in sys.argv
     names = [a for a in sys.argv[1:] if a != "--all"]
-    part = Part("opinfo", least=0 if names else LEAST)
+    part = Part("opinfo", least=0 if names else LEAST, some=bool(names))
     for info in op_db:
         if names and info.name not in names:
             continue

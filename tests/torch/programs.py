@@ -315,7 +315,7 @@ def main():
     parser.add_argument("index", type=int, nargs="*")
     args = parser.parse_args()
     number = args.number * (10 if args.all else 1)
-    part = Part("programs", least=0 if args.index else number)
+    part = Part("programs", least=0 if args.index else number, some=bool(args.index))
     print(f"seed {args.seed}")
     indices = iter(args.index or range(2 * number))
     for index in indices:

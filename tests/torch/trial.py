@@ -352,9 +352,9 @@ def trial(path, args, wanted, seen):
 
 
 class Part:
-    """Counts the cases of one part, keeps what failed, and ends the program."""
+    """Counts the cases of one part, or of some of its cases, keeps what failed, and ends the program."""
 
-    def __init__(self, name, least=0):
+    def __init__(self, name, least=0, some=False):
         self.name, self.least = name, least
         self.passed = self.failed = self.refused = 0
         self.not_asked = Counter()
@@ -362,7 +362,7 @@ class Part:
         self.scratch = tempfile.TemporaryDirectory(dir=WORK, prefix=f"{name}-")     # two runs at once do not meet
         self.folder = Path(self.scratch.name)
         FAILED.mkdir(parents=True, exist_ok=True)
-        for old in FAILED.glob(f"{name}-*"):
+        for old in [] if some else FAILED.glob(f"{name}-*"):    # a run of some cases keeps what failed in others
             old.unlink()
 
     def fail(self, case, why, path=None, note=""):

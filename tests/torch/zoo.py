@@ -295,7 +295,7 @@ def main():
     parser.add_argument("--half", type=int)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    part = Part(f"zoo{args.half or ''}")
+    part = Part(f"zoo{args.half or ''}", some=bool(args.names))
     rows, found, there = [], 0, 0
     for name, which in chosen(args):
         v = VARIANTS.get(MODELS[name][2], OTHER)[which]
