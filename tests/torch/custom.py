@@ -1,4 +1,4 @@
-"""Ops that graft does not know, as libraries of other people define them: some write their operands, none says so by its name."""
+"""Ops that graft does not know, as other people's libraries have them: some write operands, no name says so."""
 import torch
 from torch import Tensor
 
@@ -12,7 +12,8 @@ def op(name, writes=()):
         @custom.register_fake
         def _(*args):
             return function(*(torch.clone(a) if torch.is_tensor(a) else
-                              [torch.clone(b) for b in a] if isinstance(a, (list, tuple)) and a and torch.is_tensor(a[0])
+                              [torch.clone(b) for b in a] if isinstance(a,
+                                                                        (list, tuple)) and a and torch.is_tensor(a[0])
                               else a for a in args))
 
         return custom

@@ -1,4 +1,4 @@
-"""Each kind of fault that was once found, as a named case: a module that `graft opt` damaged, or refused for no good reason.
+"""Each kind of fault that was once found, as a named case: a module that `graft opt` damaged or wrongly refused.
 
     python kinds.py [NAME...]
 """
@@ -285,7 +285,8 @@ apart("grouped_attention_dynamic", lambda q, k: F.scaled_dot_product_attention(q
       dynamic=({2: AUTO}, {2: AUTO}))
 apart("repeat_kv", lambda q, k: q @ k[:, :, None].expand(1, 2, 2, 6, 8).reshape(1, 4, 6, 8).transpose(2, 3), args=QKV)
 apart("arange_plus_size", lambda x: torch.arange(x.shape[0]) + x.shape[1], dynamic=({0: AUTO, 1: AUTO},))
-apart("complex_rope", lambda x: torch.view_as_real(torch.view_as_complex(x.view(4, 4, 2)) * torch.polar(torch.ones(4, 4), x[:, :4])))
+apart("complex_rope", lambda x: torch.view_as_real(
+    torch.view_as_complex(x.view(4, 4, 2)) * torch.polar(torch.ones(4, 4), x[:, :4])))
 
 
 # ---- latent norms ----
@@ -353,7 +354,7 @@ case(X, name="norms_functionalized", pairs=None, dialect="train")(Latents(by_out
 
 
 def main():
-    part = Part("kinds")
+    part = Part("kinds", some=len(sys.argv) > 1)
     for name in sys.argv[1:] or CASES:
         made, args, dialect, dynamic, preserve, wanted = CASES[name]
         module = made if isinstance(made, nn.Module) else made() if isinstance(made, type) else Function(made)

@@ -45,7 +45,8 @@ SAMPLES = {
     "aten.__xor__.Tensor": [given(I, AT), given(MASK, ~MASK)],
     "aten._assert_tensor_metadata.default": [given(F, None, None, torch.float32)],
     "aten._fused_rms_norm.default": [given(F, [3], floats(3), 1e-5), given(F, [3], None, None)],
-    "aten._grouped_mm.default": [given(floats(8, 16, dtype=HALF), floats(2, 16, 8, dtype=HALF), torch.tensor([3, 8], dtype=torch.int32))],
+    "aten._grouped_mm.default": [given(floats(8, 16, dtype=HALF), floats(2, 16, 8, dtype=HALF),
+                                       torch.tensor([3, 8], dtype=torch.int32))],
     "aten._log_softmax.default": [given(F, -1, False), given(H, 0, False)],
     "aten._softmax.default": [given(F, -1, False), given(H, 0, False)],
     "aten._to_copy.default": [given(F, dtype=HALF), given(F), given(I, dtype=torch.float32)],
@@ -96,19 +97,22 @@ SAMPLES = {
     "aten.scatter.value": [given(F, 1, AT, 2.5), given(I, 0, AT, 5)],
     "aten.sort.default": [given(F, -1, True), given(H, 0)],
     "aten.sub.Scalar": [*NUMBERED, given(F, 2, 3)],
-    "aten.to.dtype_layout": [given(F, dtype=torch.float64, layout=torch.strided, device="cpu"), given(F, dtype=torch.float32)],
+    "aten.to.dtype_layout": [given(F, dtype=torch.float64, layout=torch.strided, device="cpu"),
+                             given(F, dtype=torch.float32)],
     "aten.to.other": [given(F, H), given(F, F)],
     "aten.topk.default": [given(F, 2), given(H, 1, 0, False)],
     "aten.type_as.default": [given(F, H), given(F, F + 1)],
     "aten.where.Scalar": [given(MASK, 1.5, -2.0)],
     "aten.where.ScalarOther": [given(MASK, F, 0), given(MASK, H, 2.5)],
     "aten.where.ScalarSelf": [given(MASK, 0, F), given(MASK, 1, I)],
+    "aten.where.self": [given(MASK, F, F + 1), given(MASK, I, F), given(MASK[:1], H, H.t().reshape(2, 3))],
     "aten.zero.default": [given(F)],
 }
 
 
 def targets():
-    rows = re.findall(r'^(?:ROW|BY|FORM|WRITTEN|WRITTEN_BY)\("(aten\.[^"]+)"', (ROOT / "src/io/torch_ops.def").read_text(), re.M)
+    rows = re.findall(r'^(?:ROW|BY|FORM|WRITTEN|WRITTEN_BY)\("(aten\.[^"]+)"',
+                      (ROOT / "src/io/torch_ops.def").read_text(), re.M)
     return list(dict.fromkeys(rows))
 
 
@@ -182,7 +186,7 @@ USES = {
 
 
 def main():
-    part = Part("rows")
+    part = Part("rows", some=len(sys.argv) > 1)
     for target in sys.argv[1:] or targets():
         op, found = overload(target), samples(target)
         reached = False
@@ -194,7 +198,8 @@ def main():
                     continue
                 reached = reached or any(str(n.target) == target for n in program.graph.nodes)
                 run = use == "alone" and (target not in TIES or i < len(SAMPLES[target]))
-                part.try_program(f"{target} {i} {use}", program, module.tensors(), Wanted(values="empty" not in target, run=run))
+                part.try_program(f"{target} {i} {use}", program, module.tensors(),
+                                 Wanted(values="empty" not in target, run=run))
         if not found:
             part.fail(target, "no sample: add arguments that the op takes to SAMPLES in tests/torch/rows.py")
         elif not reached and target not in NEVER:

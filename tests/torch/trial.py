@@ -2,7 +2,8 @@
 
 What `graft opt` writes of a program
     loads in PyTorch, with no op more often than before but the fused one, and that one as often as expected;
-    computes the same bits: outputs, what it writes to its inputs and its state; with the same types, shapes, strides, devices;
+    computes the same bits: outputs, what it writes to its inputs and its state; with the same types, shapes, strides,
+    devices;
     shares memory among inputs, state and outputs as before;
     has the same gradients, and unflattens, where the case asks for it;
     is what a second `graft opt` writes, too; and with -O0 model.json is the very text that was read.
@@ -17,6 +18,7 @@ import operator
 import os
 import subprocess
 import sys
+import tempfile
 import typing
 import warnings
 import zipfile
@@ -38,8 +40,8 @@ import graft_torch
 
 torch.set_num_threads(1)
 # PyTorch asks for the types of its few classes once a node; that would be half the time of torch.export.load.
-hints, typing.get_type_hints = typing.get_type_hints, lambda cls, **names: known.get(cls) or known.setdefault(cls, hints(cls, **names))
-known = {}
+type_hints, types = typing.get_type_hints, {}
+typing.get_type_hints = lambda cls, **names: types.get(cls) or types.setdefault(cls, type_hints(cls, **names))
 GRAFT, WORK, FAILED = "build/graft", Path("build/torch"), Path("build/torch/failed")
 FUSED = "graft.fused_mla_dual_rms_norm.default"
 LIMIT = 60    # seconds for one call of graft
@@ -64,7 +66,7 @@ class Lost(Fault):
 
 
 class NotAsked(Exception):
-    """Nothing that graft could be asked: PyTorch did not export it, does not run it, or runs it differently each time."""
+    """Nothing to ask of graft: PyTorch does not export it, does not run it, or runs it differently each time."""
 
 
 @dataclasses.dataclass
@@ -203,8 +205,8 @@ class Ran:
         for name, a in self.state.items():
             differ(f"{name} afterwards", a, after.state[name], wanted.values, near)
         if self.memory != after.memory:
-            raise Fault(f"memory is shared as {after.memory}, was {self.memory} (outputs, inputs, state; each the first of "
-                        "its storage)")
+            raise Fault(f"memory is shared as {after.memory}, was {self.memory} "
+                        "(outputs, inputs, state; each the first of its storage)")
         for i, (a, b) in enumerate(zip(self.grads, after.grads)):
             differ(f"gradient {i}", a, b, near=True)    # merged nodes add gradients in another order
 
@@ -286,7 +288,7 @@ def tensors_by_name(names, leaves):
     if len(names) != len(leaves):
         return None
     held = {n: t for n, t in zip(names, leaves) if torch.is_tensor(t)}
-    if any(t.layout != torch.strided or t.is_complex() or t.is_quantized or t.device.type == "meta" for t in held.values()):
+    if any(t.layout != torch.strided or t.is_complex() or t.is_quantized or t.is_meta for t in held.values()):
         return None
     return {n: t.detach().clone().contiguous() for n, t in held.items()}
 
@@ -350,21 +352,22 @@ def trial(path, args, wanted, seen):
 
 
 class Part:
-    """Counts the cases of one part, keeps what failed, and ends the program."""
+    """Counts the cases of one part, or of some of its cases, keeps what failed, and ends the program."""
 
-    def __init__(self, name, least=0):
+    def __init__(self, name, least=0, some=False):
         self.name, self.least = name, least
         self.passed = self.failed = self.refused = 0
         self.not_asked = Counter()
-        self.folder = WORK / name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        WORK.mkdir(parents=True, exist_ok=True)
+        self.scratch = tempfile.TemporaryDirectory(dir=WORK, prefix=f"{name}-")     # two runs at once do not meet
+        self.folder = Path(self.scratch.name)
         FAILED.mkdir(parents=True, exist_ok=True)
-        for old in FAILED.glob(f"{name}-*"):
+        for old in [] if some else FAILED.glob(f"{name}-*"):    # a run of some cases keeps what failed in others
             old.unlink()
 
     def fail(self, case, why, path=None, note=""):
         self.failed += 1
-        print(f"FAIL {self.name} {case}: {why}")
+        print(f"FAIL {self.name} {case}: {str(why).replace(f'{self.folder}/', '')}")
         if note:
             print("    " + note.replace("\n", "\n    "))
         if path:
@@ -429,6 +432,7 @@ class Part:
             print(f"{self.refused} cases: graft run refuses")
         if self.passed + self.failed < self.least:
             self.fail("size", f"{self.passed + self.failed} archives, {self.least} promised")
+        self.scratch.cleanup()
         print(f"{self.passed} passed, {self.failed} failed")
         sys.exit(self.failed > 0)
 
