@@ -266,6 +266,33 @@ TEST(torch_norm_and_blends)
 	      7.6875f, 0.125f, 1.5f);
 }
 
+/* Where nothing moves, too, the result of an op that copies is no view of what it was given. */
+TEST(torch_results_are_storage_of_their_own)
+{
+	static const char *const copies[] = {
+		NODE("aten.flip.default", ARG("self", T("x")) ", " ARG("dims", INTS()), "t"),
+		NODE("aten.roll.default", ARG("self", T("x")) ", " ARG("shifts", INTS(3)) ", " ARG("dims", INTS(1)), "t"),
+		NODE("aten.constant_pad_nd.default", ARG("self", T("x")) ", " ARG("pad", INTS(0, 0)), "t"),
+		NODE("aten.repeat_interleave.self_int", ARG("self", T("x")) ", " ARG("repeats", INT(1)) ", "
+		     ARG("dim", INT(1)), "t"),
+	};
+	static const float x[] = { 1, 2, 3, 4, 5, 6 };
+	for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+		Scene s = begin();
+		graft_plan *plan;
+		char nodes[4096];
+		snprintf(nodes, sizeof nodes, "%s, %s, %s", copies[i], NODE("aten.zero_.default", ARG("self", T("t")), "u"), MUL);
+		archive(model_text((Model){ .nodes = nodes, .more_values = ", \"t\": " META(7, SIZES, STRIDES)
+		                            ", \"u\": " META(7, SIZES, STRIDES) }),
+		        config("weight_0", "false", META(7, I(3), I(1))));
+		CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+		const float *y = run_on(&s, x, &plan);
+		CHECK(y[0] == 9 && y[1] == 2 && y[2] == 6 && y[3] == 36 && y[5] == 12);
+		graft_plan_free(plan);
+		end(&s);
+	}
+}
+
 /* How many elements a mask chooses does not matter when all of them become one value. */
 TEST(torch_mask_as_index)
 {
