@@ -208,6 +208,7 @@ Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: non
 Value *value_input(Graph *g, const char *name, size_t n, Type type);
 Value *value_param(Graph *g, const char *name, size_t n, Type type);
 Value *value_literal(Graph *g, Attr literal);
+bool name_taken(const Graph *g, const char *name);                  /* by a value or a size */
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
 /* A size: value_find does not find it, but its name is taken. */
 Value *value_size(Graph *g, const char *name, size_t n);

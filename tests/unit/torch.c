@@ -198,6 +198,36 @@ static const char *written(const graft_graph *g)
 	return sink.text;
 }
 
+/* ---- sub-graphs ---- */
+
+#define SIZE_NODE(name, of)                                                                                     \
+	"{\"target\": \"torch.ops.aten.sym_size.int\", \"inputs\": [" ARG("self", T(of)) ", " ARG("dim", I(0)) "], " \
+	"\"outputs\": [{\"as_sym_int\": {\"as_name\": \"" name "\"}}], \"metadata\": {}}"
+#define SUB(in, nodes, values, sizes, out, name)                                                                \
+	"{\"target\": \"torch.ops.higher_order.wrap_with_set_grad_enabled\", \"inputs\": ["                       \
+	ARG("", "{\"as_bool\": false}") ", " ARG("", "{\"as_graph\": {\"name\": \"sub\", \"graph\": {\"inputs\": ["  \
+	T(in) "], \"outputs\": [" T(out) "], \"nodes\": [" nodes "], \"tensor_values\": {" values "}, "            \
+	"\"sym_int_values\": {" sizes "}, \"sym_bool_values\": {}}}}") ", " ARG("", T(in)) "], \"outputs\": ["     \
+	T(name) "], \"metadata\": {}}"
+#define NEG(x, y) NODE("aten.neg.default", ARG("self", T(x)), y)
+
+/* A size of one sub-graph, a tensor of the next. */
+TEST(torch_one_name_in_two_sub_graphs)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = SUB("x", SIZE_NODE("n", "x") ", " NEG("x", "t"), "\"x\": " META(7, SIZES, STRIDES) ", \"t\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(2), "t", "t") ", "
+		         SUB("t", NEG("t", "n") ", " NEG("n", "m"), "\"t\": " META(7, SIZES, STRIDES) ", \"n\": "
+		             META(7, SIZES, STRIDES) ", \"m\": " META(7, SIZES, STRIDES), "", "m", "y"),
+		.more_values = ", \"t\": " META(7, SIZES, STRIDES) });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_graph_count(s.g, "neg"), 3);
+	end(&s);
+}
+
 /* ---- ops that are several of ours ---- */
 
 /* What PyTorch computes of { 0.5, -1.25, 2.5 }, { 3.75, -2.5, 0 }. */
