@@ -284,6 +284,7 @@ typedef struct Alias Alias;
 Alias *alias_of(Graph *g, Arena *into);
 uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
 bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
+void alias_join(Alias *a, const Value *x, const Value *y);        /* they are one from now on; both were there then */
 
 /* May `roots` be replaced by new nodes that stand where the last of their nodes stands and read `operands`? Units that
  * some of these are inside of are looked at as if they were open. Asked before a rewrite:

@@ -12,6 +12,7 @@
 	"\"strides\": [" strides "], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}"
 #define I(n) "{\"as_int\": " #n "}"
 #define T(name) "{\"as_tensor\": {\"name\": \"" name "\"}}"
+#define INTS(...) "{\"as_ints\": [" #__VA_ARGS__ "]}"
 #define ARG(name, arg) "{\"name\": \"" name "\", \"arg\": " arg ", \"kind\": 1}"
 #define NODE(target, args, name)                                                                      \
 	"{\"target\": \"torch.ops." target "\", \"inputs\": [" args "], \"outputs\": [" T(name) "], " \
@@ -198,6 +199,32 @@ static const char *written(const graft_graph *g)
 	return sink.text;
 }
 
+/* ---- what is merged ---- */
+
+/* Views of what became one value are views of one storage: one of them leaves the graph, so they are not two that leave. */
+TEST(torch_views_of_merged_values_are_merged)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = NODE("aten.sin.default", ARG("self", T("x")), "a") ", "
+		         NODE("aten.sin.default", ARG("self", T("x")), "b") ", "
+		         NODE("aten.view.default", ARG("self", T("a")) ", " ARG("size", INTS(2, 3)), "u") ", "
+		         NODE("aten.view.default", ARG("self", T("b")) ", " ARG("size", INTS(2, 3)), "y") ", "
+		         NODE("aten.sin.default", ARG("self", T("u")), "c") ", "
+		         NODE("mylib.log.default", ARG("x", T("c")), "d"),
+		.more_values = ", \"a\": " META(7, SIZES, STRIDES) ", \"b\": " META(7, SIZES, STRIDES) ", \"u\": "
+		               META(7, SIZES, STRIDES) ", \"c\": " META(7, SIZES, STRIDES) ", \"d\": " META(7, SIZES, STRIDES) });
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	graft_config *c;
+	CHECK_INT(graft_config_new(s.ctx, &c, &err), GRAFT_OK);
+	CHECK_INT(graft_config_set_passes(c, "cse", "test", &err), GRAFT_OK);
+	CHECK_INT(graft_optimize(s.g, c, NULL, &err), GRAFT_OK);
+	CHECK_INT(graft_graph_count(s.g, "sin"), 2);
+	CHECK_INT(graft_graph_count(s.g, "reshape"), 1);
+	graft_config_free(c);
+	end(&s);
+}
+
 /* ---- sub-graphs ---- */
 
 #define SIZE_NODE(name, of)                                                                                     \
@@ -248,7 +275,6 @@ static void gives(const char *node, const float *want)
 }
 
 #define GIVES(target, args, ...) gives(NODE(target, ARG("self", T("x")) args, "y"), (const float[]){ __VA_ARGS__ })
-#define INTS(...) "{\"as_ints\": [" #__VA_ARGS__ "]}"
 #define INT(n) "{\"as_int\": " #n "}"
 #define FLOAT(v) "{\"as_float\": " #v "}"
 
