@@ -248,9 +248,10 @@ static void reshape_same(Program *p)
 /* Joins two axes of t; false: that takes a copy. */
 static bool join_axes(Tensor *t, int at)
 {
-	bool in_place = num_same(t->stride[at], num_times(t->stride[at + 1], t->size[at + 1]));
+	bool first = is_num(t->size[at], 1), second = is_num(t->size[at + 1], 1);
+	bool in_place = first || second || num_same(t->stride[at], num_times(t->stride[at + 1], t->size[at + 1]));
 	t->size[at] = num_times(t->size[at], t->size[at + 1]);
-	t->stride[at] = t->stride[at + 1];
+	t->stride[at] = second ? t->stride[at] : t->stride[at + 1];
 	t->size[at + 1] = num(1);
 	drop_axis(t, at + 1);
 	return in_place;
