@@ -103,9 +103,10 @@ static const Tensor *last_made(const Program *p)
 	return &p->room->tensor[p->room->n_tensors - 1];
 }
 
+/* A result that leaves, most times. */
 static void wants(Program *p, const Tensor *t)
 {
-	if (p->n_wanted < MAX_OUTPUTS / 2 && !chance(p, 8))
+	if (!p->room->outer && p->n_wanted < MAX_OUTPUTS / 2 && !chance(p, 8))
 		p->wanted[p->n_wanted++] = t;
 }
 
@@ -290,12 +291,31 @@ static void reshape(Program *p)
 		node(p, "aten.reshape.default", "self=t shape=S", x, t.rank, t.size);
 }
 
+static void swap_axes(Program *p, const Tensor *x, int a, int b)
+{
+	Tensor *t = result_in(p, x);
+	t->size[a] = x->size[b], t->size[b] = x->size[a];
+	t->stride[a] = x->stride[b], t->stride[b] = x->stride[a];
+	node(p, "aten.transpose.int", "self=t dim0=i dim1=i", x, (int64_t)a, (int64_t)b - (chance(p, 2) ? x->rank : 0));
+}
+
+static void transpose(Program *p)
+{
+	const Tensor *x = any(p, has_two_axes);
+	if (x)
+		swap_axes(p, x, (int)roll(p, (uint32_t)x->rank), (int)roll(p, (uint32_t)x->rank));
+}
+
 /* There and back: what was copied on the way lies otherwise than x. */
 static void reshape_back(Program *p)
 {
 	const Tensor *x = any(p, has_two_axes);
-	if (!x || x->size[0].s || (x->size[1].s && x->rank > 2))
+	if (!x || x->size[0].s || x->size[1].s)
 		return;
+	if (chance(p, 2)) {
+		swap_axes(p, x, 0, 1);
+		x = last_made(p);
+	}
 	Tensor t = *x;
 	bool is_view = join_axes(&t, 0);
 	if (is_view)
@@ -308,18 +328,10 @@ static void reshape_back(Program *p)
 	else
 		lay_out(result(p, x));
 	node(p, "aten.reshape.default", "self=t shape=S", last_made(p), x->rank, x->size);
-}
-
-static void transpose(Program *p)
-{
-	const Tensor *x = any(p, has_two_axes);
-	if (!x)
-		return;
-	int a = (int)roll(p, (uint32_t)x->rank), b = (int)roll(p, (uint32_t)x->rank);
-	Tensor *t = result_in(p, x);
-	t->size[a] = x->size[b], t->size[b] = x->size[a];
-	t->stride[a] = x->stride[b], t->stride[b] = x->stride[a];
-	node(p, "aten.transpose.int", "self=t dim0=i dim1=i", x, (int64_t)a, (int64_t)b - (chance(p, 2) ? x->rank : 0));
+	const Tensor *y = last_made(p);
+	result(p, y);
+	node(p, "aten.cos.default", "self=t", y);
+	wants(p, last_made(p));
 }
 
 static void permute(Program *p)
@@ -751,8 +763,7 @@ static void twins(Program *p)
 	}
 	result(p, x);
 	node(p, "aten.add.Tensor", "self=t other=t", &p->room->tensor[p->room->n_tensors - 2], last_made(p));
-	if (!p->room->outer)
-		wants(p, last_made(p));
+	wants(p, last_made(p));
 }
 
 /* ---- sub-graphs ---- */
