@@ -49,7 +49,10 @@ size_t json_nonfinite(const JsonText *t, const char *p, double *out)
 	static const struct { const char *word; size_t size; double value; } words[] = {
 		{ "Infinity", 8, INFINITY }, { "-Infinity", 9, -INFINITY }, { "NaN", 3, NAN },
 	};
-	for (size_t i = 0; t->python && i < sizeof words / sizeof *words; i++)
+	/* most values begin otherwise */
+	if (!t->python || p >= t->end || (*p != 'I' && *p != '-' && *p != 'N'))
+		return 0;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if ((size_t)(t->end - p) >= words[i].size && !memcmp(p, words[i].word, words[i].size)) {
 			*out = words[i].value;
 			return words[i].size;
@@ -219,8 +222,10 @@ bool json_more(JsonList *l)
 {
 	const JsonText *t = l->here.text;
 	const char *p = json_skip_space(t, l->next ? l->next : json_skip_value(t, l->here.at));
-	if (*p == l->close)
+	if (*p == l->close) {
+		l->next = p;
 		return false;
+	}
 	if (*p == ',')
 		p = json_skip_space(t, p + 1);
 	if (l->close == '}') {

@@ -52,6 +52,7 @@ Json json_walk_open(JsonWalk *w);
 /* Closed values read in place, without a tree: for large documents of which little is looked at. `for (JsonList l =
  * json_list(v, JSON_ARRAY); json_more(&l);)` looks at l.here. Keys are compared as they stand, so one that is written
  * with escapes is another key. */
+/* `next`: behind l.here, when that is known; at the end of the container, its closing bracket. */
 typedef struct JsonList { Json here; const char *next, *key; size_t key_size; char close; } JsonList;
 JsonList json_list(Json container, JsonKind kind);    /* fails when it is of another kind */
 bool json_more(JsonList *l);

@@ -129,12 +129,37 @@ static const char *scan_utf8(const Scan *s, const char *start)
 	return start + 1 + more;
 }
 
+static bool is_plain(char c)
+{
+	return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+/* Eight characters at once: is none of them below 0x20 or above 0x7f, a quote or a backslash? It may say no where all are
+ * plain, behind one that is not. */
+static bool are_plain(uint64_t x)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
+	uint64_t quote = x ^ ones * '"', slash = x ^ ones * '\\';
+	return !((x | (x - ones * 0x20) | (quote - ones) | (slash - ones)) & tops);
+}
+
+static const char *skip_plain(const Scan *s, const char *p)
+{
+	for (uint64_t x; s->end - p >= 8; p += 8) {
+		memcpy(&x, p, sizeof x);
+		if (!are_plain(x))
+			break;
+	}
+	while (p < s->end && is_plain(*p))
+		p++;
+	return p;
+}
+
 static const char *scan_string(const Scan *s, const char *start)
 {
 	const char *p = start + 1;
 	for (;;) {
-		while (p < s->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
-			p++;
+		p = skip_plain(s, p);
 		if (p >= s->end)
 			bad(s, start, "a string without an end");
 		if (*p == '"')

@@ -639,6 +639,7 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		visit_tensors(u, &results, add_result);
 		visit_sizes(u, &sizes, add_place);
 	}
+	n->source.shares = torch_shares(&r->node, &c);
 	if (is_note(&c, sizes.n))
 		add_note(r, &c);
 	else if (!inline_graph(r, &c, &sizes))
@@ -651,21 +652,28 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 	bind_results(r, &c, results.name);
 }
 
+/* Where each node stands, so that its text is passed over once only. */
+static TorchNode *find_nodes(Reader *r, Json list, const SourceNode *outer, size_t *n)
+{
+	Arena *a = &r->t->document.arena;
+	TorchNode *nodes = NULL;
+	size_t cap = 0;
+	for (JsonList l = json_list(list, JSON_ARRAY); json_more(&l); ++*n) {
+		if (*n == UINT32_MAX)
+			json_fail(list, GRAFT_E_GRAPH, "more than %u nodes", UINT32_MAX);
+		l.next = json_skip_value(l.here.text, l.here.at);
+		nodes = arena_grow(a, nodes, *n, &cap, sizeof *nodes);
+		nodes[*n] = (TorchNode){ .json = l.here, .source = { .text = l.here.at, .outer = outer,
+		                                                    .size = (size_t)(l.next - l.here.at) } };
+	}
+	return nodes;
+}
+
 static void read_nodes(Reader *r, Scope *s, const SourceNode *outer, TorchNode **out, size_t *n)
 {
-	size_t count = 0, i = 0;
-	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l);)
-		count++;
-	if (count > UINT32_MAX)
-		json_fail(s->nodes, GRAFT_E_GRAPH, "%zu nodes; at most %u are read", count, UINT32_MAX);
-	TorchNode *nodes = *out = NEW_ARRAY(&r->t->document.arena, count, TorchNode);
-	*n = count;
-	for (JsonList l = json_list(s->nodes, JSON_ARRAY); json_more(&l); i++) {
-		l.next = json_skip_value(l.here.text, l.here.at);
-		nodes[i].json = l.here;
-		nodes[i].source = (SourceNode){ .text = l.here.at, .size = (size_t)(l.next - l.here.at),
-		                                .outer = outer };
-		read_node(r, s, &nodes[i]);
+	*out = find_nodes(r, s->nodes, outer, n);
+	for (size_t i = 0; i < *n; i++) {
+		read_node(r, s, &(*out)[i]);
 		if (!outer && r->node.held > NODE_MEMORY)
 			arena_free(&r->node);
 	}

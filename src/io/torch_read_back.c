@@ -11,8 +11,7 @@
 typedef struct Back {
 	const TorchWritten *w;
 	Arena *a;
-	Name *slot;                           /* open addressing, as in a Scope; `outer` not NULL: it is made */
-	Scope names;
+	Scope names;                          /* `outer` of a name not NULL: it is made */
 	TorchFault *fault;
 	bool making;
 } Back;
@@ -27,19 +26,9 @@ static void fault(Back *b, const char *place, const char *what)
 
 static void add_entry(Back *b, const char *place, NameKind kind)
 {
-	Name *name = name_slot(&b->names, place + 1, torch_name_size(place));
-	if (name->s)
+	Name name = { .s = place + 1, .n = torch_name_size(place), .kind = kind };
+	if (!add_name(b->a, &b->names, &name))
 		fault(b, place, "two things are called");
-	*name = (Name){ .s = place + 1, .n = torch_name_size(place), .kind = kind };
-}
-
-static size_t count(Json object)
-{
-	size_t n = 0;
-	if (json_there(object))
-		for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);)
-			n++;
-	return n;
 }
 
 static void add_sizes(Back *b, Json table, NameKind kind)
@@ -52,14 +41,8 @@ static void add_sizes(Back *b, Json table, NameKind kind)
 static void take_entries(Back *b)
 {
 	const TorchWritten *w = b->w;
-	size_t n = w->n_entries;
-	for (size_t i = 0; i < TORCH_SECTIONS; i++)
-		n += count(w->sizes[i]);
-	for (b->names.n_slots = 16; b->names.n_slots < 2 * n;)
-		b->names.n_slots *= 2;
-	b->names.slot = NEW_ARRAY(b->a, b->names.n_slots, Name);
 	for (size_t i = 0; i < w->n_entries; i++)
-		add_entry(b, w->text->data + w->entry[i], NAME_TENSOR);
+		add_entry(b, w->entry[i], NAME_TENSOR);
 	for (size_t i = 0; i < TORCH_SECTIONS; i++)
 		add_sizes(b, w->sizes[i], (NameKind)(NAME_INT + i));
 }
@@ -70,7 +53,7 @@ static void look(void *user, Json v)
 	if (!json_there(v))
 		return;
 	const char *place = torch_name_at(v);
-	Name *name = find_name(&b->names, place);
+	Name *name = b->names.n_names ? find_name(&b->names, place) : NULL;
 	if (!name)
 		fault(b, place, "nothing in tensor_values or the tables of sizes says what this is:");
 	else if (b->making && name->outer)
@@ -95,16 +78,28 @@ static void look_list(Back *b, Json list, bool making)
 		look_all(b, l.here, making);
 }
 
-/* Keys behind inputs and outputs are passed over without a look. */
+/* Behind the list. */
+static const char *look_inputs(Back *b, Json inputs)
+{
+	JsonList l = json_list(inputs, JSON_ARRAY);
+	while (json_more(&l))
+		look_all(b, json_member_need(l.here, "arg"), false);
+	return l.next + 1;
+}
+
+/* Keys behind outputs are passed over without a look. */
 static void look_node(Back *b, const TorchWrittenNode *n)
 {
-	Json inputs = { 0 }, outputs = { 0 };
-	for (JsonList l = json_list(n->json, JSON_OBJECT); !(json_there(inputs) && json_there(outputs)) && json_more(&l);) {
-		inputs = json_key_is(&l, "inputs") ? l.here : inputs;
-		outputs = json_key_is(&l, "outputs") ? l.here : outputs;
+	Json outputs = { 0 };
+	bool read = false;
+	for (JsonList l = json_list(n->json, JSON_OBJECT); !(read && json_there(outputs)) && json_more(&l);) {
+		if (json_key_is(&l, "outputs"))
+			outputs = l.here;
+		if (!json_key_is(&l, "inputs"))
+			continue;
+		l.next = look_inputs(b, l.here);
+		read = true;
 	}
-	for (JsonList l = json_list(inputs, JSON_ARRAY); json_more(&l);)
-		look_all(b, json_member_need(l.here, "arg"), false);
 	look_list(b, outputs, true);
 }
 
@@ -161,11 +156,10 @@ static void read_all(Back *b)
 			look_call(b, l.here);
 }
 
-static void scan(const TorchWritten *w, const TorchWrittenNode *n)
+static void scan(Job *job, const TorchWrittenNode *n)
 {
-	JsonText text = *w->text;
-	text.data = n->json.at;
-	text.end = text.data + n->size;
+	JsonText text = *n->json.text;
+	text.arena = &job->scratch;
 	json_scan(&text);
 }
 
@@ -174,11 +168,9 @@ typedef struct Look { const TorchWritten *w; TorchFault *out; Arena *a; } Look;
 static void body(Job *job, void *arg)
 {
 	Look *l = arg;
-	JsonText *text = (JsonText *)(uintptr_t)l->w->text;
-	text->arena = &job->scratch;
 	for (size_t i = 0; i < l->w->n_nodes; i++)
 		if (l->w->node[i].spelled)
-			scan(l->w, &l->w->node[i]);
+			scan(job, &l->w->node[i]);
 	Back b = { .w = l->w, .a = l->a, .fault = l->out };
 	read_all(&b);
 }

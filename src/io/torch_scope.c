@@ -33,26 +33,39 @@ Name *need_name(const Scope *s, Json v)
 	return name;
 }
 
-static void add_names(Scope *s, Json object, NameKind kind)
+static void grow(Arena *a, Scope *s)
+{
+	Scope grown = { .n_slots = s->n_slots ? 2 * s->n_slots : 64 };
+	grown.slot = NEW_ARRAY(a, grown.n_slots, Name);
+	for (size_t i = 0; i < s->n_slots; i++)
+		if (s->slot[i].s)
+			*name_slot(&grown, s->slot[i].s, s->slot[i].n) = s->slot[i];
+	s->slot = grown.slot;
+	s->n_slots = grown.n_slots;
+}
+
+bool add_name(Arena *a, Scope *s, const Name *name)
+{
+	if (s->n_slots < 2 * (s->n_names + 1))
+		grow(a, s);
+	Name *slot = name_slot(s, name->s, name->n);
+	if (slot->s)
+		return false;
+	*slot = *name;
+	s->n_names++;
+	return true;
+}
+
+static void add_names(Arena *a, Scope *s, Json object, NameKind kind)
 {
 	if (!json_there(object))
 		return;
 	for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);) {
-		Name *name = name_slot(s, l.key, l.key_size);
-		if (name->s || !l.key_size || memchr(l.key, '\\', l.key_size))
+		Name name = { .s = l.key, .n = l.key_size, .kind = kind, .meta = l.here };
+		if (!l.key_size || memchr(l.key, '\\', l.key_size) || !add_name(a, s, &name))
 			json_fail_key(l.here, GRAFT_E_GRAPH, "'%.*s' is empty, holds escapes or names two things",
 			              (int)l.key_size, l.key);
-		*name = (Name){ .s = l.key, .n = l.key_size, .kind = kind, .meta = l.here };
 	}
-}
-
-static size_t count_members(Json object)
-{
-	size_t n = 0;
-	if (json_there(object))
-		for (JsonList l = json_list(object, JSON_OBJECT); json_more(&l);)
-			n++;
-	return n;
 }
 
 void take_members(Json object, const char *const *keys, Json *const *out, size_t n)
@@ -77,7 +90,6 @@ void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 	static const char *const keys[] = { "tensor_values", "inputs", "outputs", "nodes", "sym_int_values",
 	                                    "sym_bool_values", "sym_float_values", "custom_obj_values" };
 	Json section[N_SECTIONS] = { { 0 } };
-	size_t n = 0;
 	*s = (Scope){ .outer = outer, .graph = graph };
 	s->autocast = outer ? outer->autocast : (Autocast){ .dtype = GRAFT_DTYPE_COUNT };
 	Json *const places[] = { &s->tensor_values, &s->inputs, &s->outputs, &s->nodes, &section[1], &section[2],
@@ -87,13 +99,9 @@ void open_scope(Arena *a, Scope *s, Json graph, Scope *outer)
 	section[0] = s->tensor_values;
 	for (size_t i = 0; i < TORCH_SECTIONS; i++)
 		s->sizes[i] = section[i + 1];
+	grow(a, s);
 	for (size_t i = 0; i < N_SECTIONS; i++)
-		n += count_members(section[i]);
-	for (s->n_slots = 16; s->n_slots < 2 * n;)
-		s->n_slots *= 2;
-	s->slot = NEW_ARRAY(a, s->n_slots, Name);
-	for (size_t i = 0; i < N_SECTIONS; i++)
-		add_names(s, section[i], (NameKind)i);
+		add_names(a, s, section[i], (NameKind)i);
 }
 
 /* ---- names in arguments and results ---- */

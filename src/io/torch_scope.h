@@ -26,14 +26,15 @@ typedef struct Scope {
 	struct Scope *outer;
 	Autocast autocast;                    /* dtype GRAFT_DTYPE_COUNT: off */
 	Name *slot;                           /* open addressing, at most half full */
-	size_t n_slots;
+	size_t n_slots, n_names;
 	Json graph;
 	Json inputs, outputs, nodes, tensor_values, sizes[TORCH_SECTIONS];
 } Scope;
 
 /* Tables and lists of a graph; fails with GRAFT_E_GRAPH. */
 void open_scope(Arena *a, Scope *s, Json graph, Scope *outer);
-Name *name_slot(const Scope *s, const char *name, size_t n);
+bool add_name(Arena *a, Scope *s, const Name *name);      /* false: there is one already */
+Name *name_slot(const Scope *s, const char *name, size_t n);      /* of a scope that has some */
 Name *find_name(const Scope *s, const char *place);       /* NULL: there is no such name */
 Name *need_name(const Scope *s, Json v);
 

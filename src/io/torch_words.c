@@ -8,15 +8,21 @@ static const char *const tag_names[] = {
 #undef TAG
 };
 
+static const uint8_t tag_sizes[] = {
+#define TAG(name) sizeof #name - 1,
+	TORCH_TAGS(TAG)
+#undef TAG
+};
+
 TorchUnion torch_union(Json v)
 {
 	JsonList l = json_list(v, JSON_OBJECT);
 	if (!json_more(&l))
 		json_fail(v, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found an empty one");
 	TorchUnion u = { TAG_other, l.here };
-	for (size_t i = 0; i < sizeof tag_names / sizeof *tag_names; i++)
-		if (l.key_size == strlen(tag_names[i]) + 3 && !memcmp(l.key, "as_", 3) &&
-		    !memcmp(l.key + 3, tag_names[i], l.key_size - 3))
+	for (size_t i = 0; i < sizeof tag_names / sizeof *tag_names && u.tag == TAG_other; i++)
+		if (l.key_size == tag_sizes[i] + 3u && !memcmp(l.key, "as_", 3) &&
+		    !memcmp(l.key + 3, tag_names[i], tag_sizes[i]))
 			u.tag = (TorchTag)i;
 	if (json_more(&l))
 		json_fail(l.here, GRAFT_E_GRAPH, "wanted an object with one member, \"as_...\", found more");

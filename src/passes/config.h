@@ -18,6 +18,7 @@ struct graft_config {
 	const char *list_who;
 	int64_t limit;                        /* negative: none */
 	const char *target_path;              /* caps file; NULL: this machine */
+	graft_format format;                  /* the graph will be saved in; AUTO: that of its file */
 	graft_pass_hook hook;
 	void *hook_user;
 };
