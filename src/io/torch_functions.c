@@ -121,11 +121,22 @@ static graft_dtype wide_of(const Value *v)
 	return v->type.dtype == GRAFT_DTYPE_f64 ? GRAFT_DTYPE_f64 : GRAFT_DTYPE_f32;
 }
 
-/* The result is x, cast to what the file says of it. */
+/* May x share storage with what the node was given? */
+static bool is_given(const TorchCall *c, const Value *x)
+{
+	for (uint32_t i = 0; i < c->n_args; i++)
+		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++)
+			if (c->arg[i].tensor[k] == x)
+				return true;
+	const Node *n = x->def;
+	return n && n->n_in && (node_effect(n, 0) & MAY_SHARE) && is_given(c, n->in[0].value);
+}
+
+/* The result is x, cast to what the file says of it. It is storage of its own: whoever writes it writes nothing else. */
 static void result(TorchCall *c, Operand x)
 {
 	if (x.value->type.dtype == c->types[0].dtype)
-		emit(c, "alias", &x, 1, true, NOTHING, NOTHING);
+		emit(c, is_given(c, x.value) ? "clone" : "alias", &x, 1, true, NOTHING, NOTHING);
 	else
 		emit(c, "cast", &x, 1, true, "dtype", (Attr){ .kind = ATTR_DTYPE, .i = c->types[0].dtype }, NOTHING);
 }

@@ -130,7 +130,7 @@ static bool is_free(const Reader *r, const TorchCall *c, const char *name)
 	for (uint32_t i = 0; i < c->n_out; i++)
 		if (!strcmp(c->out_name[i], name))
 			return false;
-	return !value_find(r->g, name, strlen(name)) && !name_slot(&r->top, name, strlen(name))->s;
+	return !name_taken(r->g, name) && !name_slot(&r->top, name, strlen(name))->s;
 }
 
 /* In the file's own graph names stay; a sub-graph's get out of their way. */

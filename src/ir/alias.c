@@ -64,6 +64,15 @@ uint32_t alias_class(const Alias *a, const Value *v)
 	return v->id < a->n ? root(a, v->id) : v->id;
 }
 
+void alias_join(Alias *a, const Value *x, const Value *y)
+{
+	uint32_t i = alias_class(a, x), j = alias_class(a, y);
+	assert(i < a->n && j < a->n);
+	bool written = a->written[i] || a->written[j];
+	a->parent[i > j ? i : j] = i < j ? i : j;
+	a->written[i < j ? i : j] = written;
+}
+
 bool alias_written(const Alias *a, const Value *v)
 {
 	uint32_t class = alias_class(a, v);

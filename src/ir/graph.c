@@ -90,14 +90,19 @@ Value *value_find(const Graph *g, const char *name, size_t n)
 	return v && v->kind != VALUE_SIZE ? v : NULL;
 }
 
+bool name_taken(const Graph *g, const char *name)
+{
+	return name_holder(g, name, strlen(name));
+}
+
 const char *name_fresh(Graph *g, const char *stem)
 {
-	if (!name_holder(g, stem, strlen(stem)))
+	if (!name_taken(g, stem))
 		return stem;
 	for (uint32_t i = 1;; i++) {
 		/* past the first few, start where a number is likely to be free */
 		char *name = arena_printf(&g->arena, "%s_%u", stem, i <= 4 ? i : g->next_value + i);
-		if (!name_holder(g, name, strlen(name)))
+		if (!name_taken(g, name))
 			return name;
 	}
 }

@@ -209,6 +209,7 @@ Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: non
 Value *value_input(Graph *g, const char *name, size_t n, Type type);
 Value *value_param(Graph *g, const char *name, size_t n, Type type);
 Value *value_literal(Graph *g, Attr literal);
+bool name_taken(const Graph *g, const char *name);                  /* by a value or a size */
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
 /* A size: value_find does not find it, but its name is taken. */
 Value *value_size(Graph *g, const char *name, size_t n);
@@ -285,6 +286,7 @@ typedef struct Alias Alias;
 Alias *alias_of(Graph *g, Arena *into);
 uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
 bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
+void alias_join(Alias *a, const Value *x, const Value *y);        /* they are one from now on; both were there then */
 
 /* May `roots` be replaced by new nodes that stand where the last of their nodes stands and read `operands`? Units that
  * some of these are inside of are looked at as if they were open. Asked before a rewrite:

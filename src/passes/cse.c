@@ -13,7 +13,7 @@ typedef struct Table {
 	Arena *a;
 	Node **slot;                          /* the first node of a unit */
 	size_t size;
-	const Alias *alias;                   /* NULL: nobody writes, and outputs are the graph's own */
+	Alias *alias;                         /* NULL: nobody writes, and outputs are the graph's own */
 	bool *leaves;                         /* by alias class: some output of an imported graph shares this storage */
 	const bool *held;
 	uint32_t n_held;
@@ -249,17 +249,25 @@ static Node *equal_before(Table *t, Node *n)
 	return NULL;
 }
 
+/* Views of v are views of `by` now. */
+static void become_one(const Table *t, Graph *g, Value *v, Value *by)
+{
+	if (t->alias) {
+		bool leaves = t->leaves[alias_class(t->alias, v)] || t->leaves[alias_class(t->alias, by)];
+		alias_join(t->alias, v, by);
+		t->leaves[alias_class(t->alias, by)] = leaves;
+	}
+	if (value_outside(v))
+		value_replace(g, v, by);
+}
+
 /* Two equal units have equal nodes in equal order. */
 static void merge(const Table *t, Graph *g, Node *n, Node *first)
 {
 	const Node *end = unit_last(n)->next;
 	for (const Node *m = n, *f = first; m != end; m = m->next, f = f->next)
-		for (uint32_t i = 0; i < m->n_out; i++) {
-			if (n->unit)
-				t->leaves[alias_class(t->alias, f->out[i])] |= t->leaves[alias_class(t->alias, m->out[i])];
-			if (value_outside(m->out[i]))
-				value_replace(g, m->out[i], f->out[i]);
-		}
+		for (uint32_t i = 0; i < m->n_out; i++)
+			become_one(t, g, m->out[i], f->out[i]);
 	unit_remove(g, n);
 }
 

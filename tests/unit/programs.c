@@ -435,19 +435,21 @@ static bool is_symbolic(const Tensor *t)
 	return t->rank && num_same(t->size[0], (Num){ 0, 1 });
 }
 
-/* Of a tensor whose first axis has it. */
+const char *size_of(Program *p, const Tensor *t)
+{
+	char args[256];
+	snprintf(args, sizeof args, "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"%s\"}}, \"kind\": 1}, "
+	         "{\"name\": \"dim\", \"arg\": {\"as_int\": 0}, \"kind\": 1}", t->name);
+	const char *name = add_size(p, "sym_size_int", t->size[0]);
+	make_size(p, "aten.sym_size.int", args, name);
+	return name;
+}
+
 static const char *base_size(Program *p)
 {
 	const char *name = size_name(p->room, (Num){ 0, 1 });
 	const Tensor *t = name ? NULL : any(p, is_symbolic);
-	char args[256];
-	if (!t)
-		return name;
-	snprintf(args, sizeof args, "{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"%s\"}}, \"kind\": 1}, "
-	         "{\"name\": \"dim\", \"arg\": {\"as_int\": 0}, \"kind\": 1}", t->name);
-	name = add_size(p, "sym_size_int", (Num){ 0, 1 });
-	make_size(p, "aten.sym_size.int", args, name);
-	return name;
+	return t ? size_of(p, t) : name;
 }
 
 const char *need_size(Program *p, Num n)
@@ -576,16 +578,10 @@ static void say_output_specs(Letters *l, const Tensor *const *out, int n)
 		say(l, "%s{\"user_output\": {\"arg\": {\"as_tensor\": {\"name\": \"%s\"}}}}", i ? ", " : "", out[i]->name);
 }
 
-/* Values that the signature of a module names. */
-static void say_calls(Program *p, Letters *l)
+void pin(Program *p, const Tensor *in, const Tensor *out)
 {
-	say(l, "\"module_call_graph\": [{\"fqn\": \"\", \"signature\": null}");
-	for (int i = 0; i < 2 && chance(p, 3); i++) {
-		const Tensor *in = any(p, NULL), *out = any(p, NULL);
-		say(l, ", {\"fqn\": \"n%d\", \"signature\": {\"inputs\": [{\"as_tensor\": {\"name\": \"%s\"}}], \"outputs\": "
-		    "[{\"as_tensor\": {\"name\": \"%s\"}}], \"in_spec\": \"\", \"out_spec\": \"\"}}", i, in->name, out->name);
-	}
-	say(l, "]");
+	say(&p->calls, ", {\"fqn\": \"n%zu\", \"signature\": {\"inputs\": [{\"as_tensor\": {\"name\": \"%s\"}}], \"outputs\": "
+	    "[{\"as_tensor\": {\"name\": \"%s\"}}], \"in_spec\": \"\", \"out_spec\": \"\"}}", p->calls.n, in->name, out->name);
 }
 
 static void say_program(Program *p, const Tensor *const *out, int n_out)
@@ -601,7 +597,7 @@ static void say_program(Program *p, const Tensor *const *out, int n_out)
 	say(&l, "], \"output_specs\": [");
 	say_output_specs(&l, out, n_out);
 	say(&l, "]}, ");
-	say_calls(p, &l);
+	say(&l, "\"module_call_graph\": [{\"fqn\": \"\", \"signature\": null}%s]", letters(&p->calls));
 	say(&l, ", \"metadata\": {}, \"treespec_namedtuple_fields\": {}}, \"opset_version\": {\"aten\": 10}, "
 	    "\"range_constraints\": {\"s77\": {\"min_val\": 2, \"max_val\": 64}}, \"schema_version\": {\"major\": 8, "
 	    "\"minor\": 17}, \"verifiers\": [\"TRAINING\"], \"torch_version\": \"2.11.0\", \"guards_code\": []}\n");
@@ -631,19 +627,29 @@ static void choose_outputs(Program *p, const Room *r)
 		p->wanted[p->n_wanted++] = &r->tensor[r->n_tensors - 1];
 }
 
+void program_begin(Program *p, uint64_t random)
+{
+	*p = (Program){ .random = random, .runs = true };
+	open_room(p, &p->top);
+}
+
+void program_end(Program *p)
+{
+	say_program(p, p->wanted, p->n_wanted);
+	free_room(&p->top);
+	free(p->scratch.s);
+	free(p->calls.s);
+}
+
 void program_make(Program *p, uint64_t seed, uint64_t number)
 {
-	Room top;
-	*p = (Program){ .random = seed + number * 0x632be59bd9b4e019u, .runs = true };
-	open_room(p, &top);
+	program_begin(p, seed + number * 0x632be59bd9b4e019u);
 	common_inputs(p);
 	fill_room(p, 4 + (int)roll(p, 24));
-	choose_outputs(p, &top);
-	say_program(p, p->wanted, p->n_wanted);
-	free_room(&top);
-	p->room = NULL;
-	free(p->scratch.s);
-	p->scratch = (Letters){ 0 };
+	choose_outputs(p, &p->top);
+	for (int i = 0; i < 2 && chance(p, 3); i++)
+		pin(p, any(p, NULL), any(p, NULL));
+	program_end(p);
 }
 
 void program_free(Program *p)

@@ -51,7 +51,7 @@ typedef struct Room {
 
 typedef struct Program {
 	uint64_t random;
-	Room *room;                           /* that is being filled */
+	Room top, *room;                      /* the program's, and that which is being filled */
 	Tensor input[MAX_INPUTS];
 	const char *kind[MAX_INPUTS];         /* in the signature: "parameter", "buffer", "user_input" */
 	int n_inputs;
@@ -69,6 +69,10 @@ typedef struct Program {
 
 void program_make(Program *p, uint64_t seed, uint64_t number);
 void program_free(Program *p);
+
+/* One that the caller makes the nodes of: input(), result() and node() between, wanted says what leaves. */
+void program_begin(Program *p, uint64_t random);
+void program_end(Program *p);
 
 /* ---- programs.c, for programs_ops.c ---- */
 
@@ -98,9 +102,11 @@ Tensor *result(Program *p, const Tensor *x);
  * S int and Num * (sizes, made before by need_size), f double, b int, d dtype, m int memory format, D device, s string,
  * z name of a size, y name of a bool, n None */
 void node(Program *p, const char *target, const char *args, ...);
+const char *size_of(Program *p, const Tensor *t);     /* of its first axis */
 const char *need_size(Program *p, Num n);     /* the name of a size in this graph; makes it when need be */
 void check_size(Program *p);                  /* asserts that the symbol is at least 2 */
 void once_more(Program *p, const Made *m);    /* the same text, under other names */
+void pin(Program *p, const Tensor *in, const Tensor *out);            /* a module's signature names them */
 void open_room(Program *p, Room *r);
 void sub_graph(Program *p, Room *inner, const Tensor *const *in, int n_in, const Tensor *const *out, int n_out);
 

@@ -14,7 +14,6 @@ static bool may_be_written(const Tensor *t) { return is_float(t) && !t->overlaps
 static bool has_axes(const Tensor *t) { return is_float(t) && t->rank; }
 static bool has_two_axes(const Tensor *t) { return t->rank >= 2; }
 static bool has_room(const Tensor *t) { return t->rank && t->rank < MAX_AXES; }
-static bool is_whole(const Tensor *t) { return t->rank && t->rank < MAX_AXES && is_contiguous(t); }
 static bool is_matrix(const Tensor *t) { return t->dtype == F32 && t->rank == 2 && is_num(t->size[1], 8); }
 static bool ends_in_8(const Tensor *t) { return t->dtype == F32 && t->rank && is_num(t->size[t->rank - 1], 8); }
 
@@ -102,6 +101,13 @@ static Tensor *reduced(Program *p, const Tensor *x, int axis, bool keep)
 static const Tensor *last_made(const Program *p)
 {
 	return &p->room->tensor[p->room->n_tensors - 1];
+}
+
+/* A result that leaves, most times. */
+static void wants(Program *p, const Tensor *t)
+{
+	if (!p->room->outer && p->n_wanted < MAX_OUTPUTS / 2 && !chance(p, 8))
+		p->wanted[p->n_wanted++] = t;
 }
 
 /* ---- element by element ---- */
@@ -240,47 +246,92 @@ static void reshape_same(Program *p)
 		node(p, "aten.reshape.default", "self=t shape=S", x, x->rank, x->size);
 }
 
+/* Joins two axes of t; false: that takes a copy. */
+static bool join_axes(Tensor *t, int at)
+{
+	bool first = is_num(t->size[at], 1), second = is_num(t->size[at + 1], 1);
+	bool in_place = first || second || num_same(t->stride[at], num_times(t->stride[at + 1], t->size[at + 1]));
+	t->size[at] = num_times(t->size[at], t->size[at + 1]);
+	t->stride[at] = second ? t->stride[at] : t->stride[at + 1];
+	t->size[at + 1] = num(1);
+	drop_axis(t, at + 1);
+	return in_place;
+}
+
+static void cut_axis(Tensor *t, int at)
+{
+	Num half = num(t->size[at].a / 2), stride = t->stride[at];
+	t->size[at] = half;
+	add_axis(t, at, num(2), num_times(stride, half));
+}
+
 /* Joins two axes, or cuts the last one. */
 static void reshape(Program *p)
 {
-	const Tensor *x = any(p, is_whole);
+	const Tensor *x = any(p, has_room);
 	if (!x)
 		return;
 	Tensor t = *x;
 	int last = x->rank - 1, at = (int)roll(p, (uint32_t)x->rank);
-	if (at < last && !(x->size[at].s && x->size[at + 1].s)) {
-		t.size[at] = num_times(x->size[at], x->size[at + 1]);
-		drop_axis(&t, at + 1);
-		t.size[at] = num_times(x->size[at], x->size[at + 1]);
-	} else if (!x->size[last].s && x->size[last].a % 2 == 0) {
-		t.size[last] = num(x->size[last].a / 2);
-		add_axis(&t, last, num(2), num(0));
-	}
+	bool is_view = true;
+	if (at < last && !(x->size[at].s && x->size[at + 1].s) && !(x->stride[at + 1].s && x->size[at + 1].s))
+		is_view = join_axes(&t, at);
+	else if (!x->size[last].s && x->size[last].a % 2 == 0)
+		cut_axis(&t, last);
 	for (int i = 0; i < t.rank; i++)
 		if (t.size[i].s && chance(p, 2))
 			need_size(p, t.size[i]);
-	Num offset = x->offset;
-	lay_out(&t);
-	t.offset = offset;
-	t.overlaps = x->overlaps;
-	t.frozen = x->frozen;
-	result_in(p, &t);
-	if (chance(p, 2))
+	if (is_view)
+		result_in(p, &t);
+	else
+		lay_out(result(p, &t));
+	if (is_view && chance(p, 2))
 		node(p, "aten.view.default", "self=t size=S", x, t.rank, t.size);
 	else
 		node(p, "aten.reshape.default", "self=t shape=S", x, t.rank, t.size);
 }
 
-static void transpose(Program *p)
+static void swap_axes(Program *p, const Tensor *x, int a, int b)
 {
-	const Tensor *x = any(p, has_two_axes);
-	if (!x)
-		return;
-	int a = (int)roll(p, (uint32_t)x->rank), b = (int)roll(p, (uint32_t)x->rank);
 	Tensor *t = result_in(p, x);
 	t->size[a] = x->size[b], t->size[b] = x->size[a];
 	t->stride[a] = x->stride[b], t->stride[b] = x->stride[a];
 	node(p, "aten.transpose.int", "self=t dim0=i dim1=i", x, (int64_t)a, (int64_t)b - (chance(p, 2) ? x->rank : 0));
+}
+
+static void transpose(Program *p)
+{
+	const Tensor *x = any(p, has_two_axes);
+	if (x)
+		swap_axes(p, x, (int)roll(p, (uint32_t)x->rank), (int)roll(p, (uint32_t)x->rank));
+}
+
+/* There and back: what was copied on the way lies otherwise than x. */
+static void reshape_back(Program *p)
+{
+	const Tensor *x = any(p, has_two_axes);
+	if (!x || x->size[0].s || x->size[1].s)
+		return;
+	if (chance(p, 2)) {
+		swap_axes(p, x, 0, 1);
+		x = last_made(p);
+	}
+	Tensor t = *x;
+	bool is_view = join_axes(&t, 0);
+	if (is_view)
+		result_in(p, &t);
+	else
+		lay_out(result(p, &t));
+	node(p, "aten.reshape.default", "self=t shape=S", x, t.rank, t.size);
+	if (is_view)
+		result_in(p, x);
+	else
+		lay_out(result(p, x));
+	node(p, "aten.reshape.default", "self=t shape=S", last_made(p), x->rank, x->size);
+	const Tensor *y = last_made(p);
+	result(p, y);
+	node(p, "aten.cos.default", "self=t", y);
+	wants(p, last_made(p));
 }
 
 static void permute(Program *p)
@@ -680,11 +731,11 @@ static void double_of(Program *p)
 /* The same but for one argument. */
 static void twins(Program *p)
 {
-	const Tensor *x = any(p, is_float);
+	const Tensor *x = any(p, has_axes);
 	if (!x)
 		return;
 	result(p, x);
-	switch (roll(p, 3)) {
+	switch (roll(p, 5)) {
 	case 0:
 		node(p, "aten.clone.default", "self=t *memory_format=m", x, 4);
 		lay_out(result(p, x));
@@ -699,7 +750,20 @@ static void twins(Program *p)
 		node(p, "aten.to.dtype", "self=t dtype=d non_blocking=b copy=b", x, x->dtype, 0, 1);
 		result_in(p, x);
 		node(p, "aten.to.dtype", "self=t dtype=d non_blocking=b copy=b", x, x->dtype, 0, 0);
+		break;
+	case 3:
+		node(p, "aten.mul.Tensor", "self=t other=f", x, 1.5);
+		result(p, x);
+		node(p, "aten.mul.Tensor", "self=t other=f", x, 2.5);
+		break;
+	case 4:
+		node(p, "aten.zeros_like.default", "self=t *pin_memory=b", x, 0);
+		result(p, x);
+		node(p, "aten.empty_like.default", "self=t *pin_memory=b", x, 0);
 	}
+	result(p, x);
+	node(p, "aten.add.Tensor", "self=t other=t", &p->room->tensor[p->room->n_tensors - 2], last_made(p));
+	wants(p, last_made(p));
 }
 
 /* ---- sub-graphs ---- */
@@ -810,12 +874,6 @@ static const Tensor *projection(Program *p, const Tensor *h, const char *stem, i
 	return last_made(p);
 }
 
-static void wants(Program *p, const Tensor *t)
-{
-	if (p->n_wanted < 8 && !chance(p, 8))
-		p->wanted[p->n_wanted++] = t;
-}
-
 static void pair(Program *p)
 {
 	if (p->room->outer || p->n_inputs > MAX_INPUTS - 8)
@@ -846,7 +904,7 @@ void fill_room(Program *p, int n)
 {
 	static void (*const kinds[])(Program *) = {
 		unary, unary, unary, binary, binary, scaled, chosen, cast, cast, cast_as, copy, copy, same, same, reshape_same,
-		reshape, reshape, transpose, transpose, permute, cut, cut, pick_one, split, unbind, widen, squeeze, layer_norm,
+		reshape, reshape, reshape_back, transpose, transpose, permute, cut, cut, pick_one, split, unbind, widen, squeeze, layer_norm,
 		layer_norm, moments, extreme, turned, padded, gated, softmax, joined, repeated, product, write_in_place,
 		write_in_place, write_in_place, constant_like, constant_like, as_other, filled, sizes, assert_type, double_of,
 		double_of, double_of, double_of, twins, nested, nested, pair, pair,

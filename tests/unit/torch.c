@@ -13,6 +13,7 @@
 	"\"strides\": [" strides "], \"storage_offset\": {\"as_int\": 0}, \"layout\": 7}"
 #define I(n) "{\"as_int\": " #n "}"
 #define T(name) "{\"as_tensor\": {\"name\": \"" name "\"}}"
+#define INTS(...) "{\"as_ints\": [" #__VA_ARGS__ "]}"
 #define ARG(name, arg) "{\"name\": \"" name "\", \"arg\": " arg ", \"kind\": 1}"
 #define NODE(target, args, name)                                                                      \
 	"{\"target\": \"torch.ops." target "\", \"inputs\": [" args "], \"outputs\": [" T(name) "], " \
@@ -199,6 +200,62 @@ static const char *written(const graft_graph *g)
 	return sink.text;
 }
 
+/* ---- what is merged ---- */
+
+/* Views of what became one value are views of one storage: one of them leaves the graph, so they are not two that leave. */
+TEST(torch_views_of_merged_values_are_merged)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = NODE("aten.sin.default", ARG("self", T("x")), "a") ", "
+		         NODE("aten.sin.default", ARG("self", T("x")), "b") ", "
+		         NODE("aten.view.default", ARG("self", T("a")) ", " ARG("size", INTS(2, 3)), "u") ", "
+		         NODE("aten.view.default", ARG("self", T("b")) ", " ARG("size", INTS(2, 3)), "y") ", "
+		         NODE("aten.sin.default", ARG("self", T("u")), "c") ", "
+		         NODE("mylib.log.default", ARG("x", T("c")), "d"),
+		.more_values = ", \"a\": " META(7, SIZES, STRIDES) ", \"b\": " META(7, SIZES, STRIDES) ", \"u\": "
+		               META(7, SIZES, STRIDES) ", \"c\": " META(7, SIZES, STRIDES) ", \"d\": " META(7, SIZES, STRIDES) });
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	graft_config *c;
+	CHECK_INT(graft_config_new(s.ctx, &c, &err), GRAFT_OK);
+	CHECK_INT(graft_config_set_passes(c, "cse", "test", &err), GRAFT_OK);
+	CHECK_INT(graft_optimize(s.g, c, NULL, &err), GRAFT_OK);
+	CHECK_INT(graft_graph_count(s.g, "sin"), 2);
+	CHECK_INT(graft_graph_count(s.g, "reshape"), 1);
+	graft_config_free(c);
+	end(&s);
+}
+
+/* ---- sub-graphs ---- */
+
+#define SIZE_NODE(name, of)                                                                                     \
+	"{\"target\": \"torch.ops.aten.sym_size.int\", \"inputs\": [" ARG("self", T(of)) ", " ARG("dim", I(0)) "], " \
+	"\"outputs\": [{\"as_sym_int\": {\"as_name\": \"" name "\"}}], \"metadata\": {}}"
+#define SUB(in, nodes, values, sizes, out, name)                                                                \
+	"{\"target\": \"torch.ops.higher_order.wrap_with_set_grad_enabled\", \"inputs\": ["                       \
+	ARG("", "{\"as_bool\": false}") ", " ARG("", "{\"as_graph\": {\"name\": \"sub\", \"graph\": {\"inputs\": ["  \
+	T(in) "], \"outputs\": [" T(out) "], \"nodes\": [" nodes "], \"tensor_values\": {" values "}, "            \
+	"\"sym_int_values\": {" sizes "}, \"sym_bool_values\": {}}}}") ", " ARG("", T(in)) "], \"outputs\": ["     \
+	T(name) "], \"metadata\": {}}"
+#define NEG(x, y) NODE("aten.neg.default", ARG("self", T(x)), y)
+
+/* A size of one sub-graph, a tensor of the next. */
+TEST(torch_one_name_in_two_sub_graphs)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = SUB("x", SIZE_NODE("n", "x") ", " NEG("x", "t"), "\"x\": " META(7, SIZES, STRIDES) ", \"t\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(2), "t", "t") ", "
+		         SUB("t", NEG("t", "n") ", " NEG("n", "m"), "\"t\": " META(7, SIZES, STRIDES) ", \"n\": "
+		             META(7, SIZES, STRIDES) ", \"m\": " META(7, SIZES, STRIDES), "", "m", "y"),
+		.more_values = ", \"t\": " META(7, SIZES, STRIDES) });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_graph_count(s.g, "neg"), 3);
+	end(&s);
+}
+
 /* ---- ops that are several of ours ---- */
 
 /* What PyTorch computes of { 0.5, -1.25, 2.5 }, { 3.75, -2.5, 0 }. */
@@ -219,7 +276,6 @@ static void gives(const char *node, const float *want)
 }
 
 #define GIVES(target, args, ...) gives(NODE(target, ARG("self", T("x")) args, "y"), (const float[]){ __VA_ARGS__ })
-#define INTS(...) "{\"as_ints\": [" #__VA_ARGS__ "]}"
 #define INT(n) "{\"as_int\": " #n "}"
 #define FLOAT(v) "{\"as_float\": " #v "}"
 
@@ -359,6 +415,33 @@ TEST(torch_norm_and_blends)
 	      1, 1.875f, 15, 31.875f, 10, 0);
 	GIVES("aten.lerp.Scalar", ", " ARG("end", T("p_w")) ", " ARG("weight", FLOAT(0.75)), 6.875f, 0.4375f, 2.125f,
 	      7.6875f, 0.125f, 1.5f);
+}
+
+/* Where nothing moves, too, the result of an op that copies is no view of what it was given. */
+TEST(torch_results_are_storage_of_their_own)
+{
+	static const char *const copies[] = {
+		NODE("aten.flip.default", ARG("self", T("x")) ", " ARG("dims", INTS()), "t"),
+		NODE("aten.roll.default", ARG("self", T("x")) ", " ARG("shifts", INTS(3)) ", " ARG("dims", INTS(1)), "t"),
+		NODE("aten.constant_pad_nd.default", ARG("self", T("x")) ", " ARG("pad", INTS(0, 0)), "t"),
+		NODE("aten.repeat_interleave.self_int", ARG("self", T("x")) ", " ARG("repeats", INT(1)) ", "
+		     ARG("dim", INT(1)), "t"),
+	};
+	static const float x[] = { 1, 2, 3, 4, 5, 6 };
+	for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+		Scene s = begin();
+		graft_plan *plan;
+		char nodes[4096];
+		snprintf(nodes, sizeof nodes, "%s, %s, %s", copies[i], NODE("aten.zero_.default", ARG("self", T("t")), "u"), MUL);
+		archive(model_text((Model){ .nodes = nodes, .more_values = ", \"t\": " META(7, SIZES, STRIDES)
+		                            ", \"u\": " META(7, SIZES, STRIDES) }),
+		        config("weight_0", "false", META(7, I(3), I(1))));
+		CHECK_INT(parse(&s, z.data, z.size), GRAFT_OK);
+		const float *y = run_on(&s, x, &plan);
+		CHECK(y[0] == 9 && y[1] == 2 && y[2] == 6 && y[3] == 36 && y[5] == 12);
+		graft_plan_free(plan);
+		end(&s);
+	}
 }
 
 /* How many elements a mask chooses does not matter when all of them become one value. */
