@@ -621,6 +621,16 @@ static Attr attr_string(const TorchCall *c, Json v)
 	return (Attr){ .kind = ATTR_STRING, .s = arena_strndup(c->scratch, s, n) };
 }
 
+/* As ops are named everywhere here: "aten.add.Tensor". */
+static Attr attr_operator(const TorchCall *c, Json v)
+{
+	Attr a = attr_string(c, v);
+	size_t prefix = strlen("torch.ops.");
+	if (!strncmp(a.s, "torch.ops.", prefix) && a.s[prefix])
+		a.s += prefix;
+	return a;
+}
+
 static Attr attr_any(const TorchCall *c, TorchTag tag, Json v);
 
 static Attr attr_list(const TorchCall *c, TorchTag of, Json array)
@@ -640,6 +650,7 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 	case TAG_int: return (Attr){ .kind = ATTR_INT, .i = json_int(v, INT64_MIN, INT64_MAX) };
 	case TAG_float: return (Attr){ .kind = ATTR_FLOAT, .f = torch_f64(v) };
 	case TAG_string: return attr_string(c, v);
+	case TAG_operator: return attr_operator(c, v);
 	case TAG_ints: return attr_list(c, TAG_int, v);
 	case TAG_floats: return attr_list(c, TAG_float, v);
 	case TAG_bools: return attr_list(c, TAG_bool, v);
