@@ -230,8 +230,7 @@ GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void
 /* What a rule has bound at one place of a graph, while `where` looks at it. */
 typedef struct graft_match graft_match;
 
-/* A rewrite rule as docs/rules.md describes it, run as one more pass behind graft's own, on at -O1 and up like they
- * are. */
+/* A rewrite rule as docs/rules.md describes it, run as one more pass, on at -O1 and up like graft's own. */
 typedef struct graft_rule {
 	size_t struct_size;           /* sizeof(graft_rule) */
 	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
@@ -240,13 +239,18 @@ typedef struct graft_rule {
 	 * fits: an op that commutes is tried with its operands either way round */
 	bool (*where)(void *user, graft_match *m);
 	void *user;                   /* for where */
+	/* what it makes goes back to what was there, unless a fusion takes it; such a rule makes one node */
+	bool tentative;
+	/* the pass it runs in front of. NULL: behind all that are there; a tentative one, in front of the first fusion */
+	const char *before;
 } graft_rule;
 
-/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (an unknown op, a name in emit that
+/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (no such op, a name in emit that
  * match does not bind, ...), with its place in the text. GRAFT_E_USAGE: there is a pass of that name. */
 GRAFT_API graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graft_error *err);
 
-/* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit. */
+/* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit; and what it says
+ * of ops that graft does not know: `pure NS::NAME`, `writes NS::NAME 0`. */
 GRAFT_API graft_status graft_config_load_rules(graft_config *c, const char *path, graft_error *err);
 
 /* For `where`. Of a bound value: its type, "bf16[T, 1536]"; of a bound attribute or literal: its text, "1e-06". NULL:
