@@ -117,15 +117,30 @@ GRAFT_API void graft_context_free(graft_context *ctx);
 	X(f8e4m3fnuz, 1, "F8_E4M3FNUZ")                                              \
 	X(f8e5m2, 1, "F8_E5M2")
 
+/* Element types that only ops which graft does not know read and make: a graph that has them is loaded, rewritten around
+ * them and written back, but not run, and tensors of them are neither read nor written. Name, bytes, what PyTorch calls
+ * it. */
+#define GRAFT_KEPT_DTYPE_MAP(X)                                                      \
+	X(u16, 2, "uint16")                                                          \
+	X(u32, 4, "uint32")                                                          \
+	X(u64, 8, "uint64")                                                          \
+	X(f8e5m2fnuz, 1, "float8_e5m2fnuz")                                          \
+	X(f8e8m0fnu, 1, "float8_e8m0fnu")                                            \
+	X(c32, 4, "complex32")                                                       \
+	X(c64, 8, "complex64")                                                       \
+	X(c128, 16, "complex128")
+
 typedef enum graft_dtype {
-#define X(name, bytes, safetensors) GRAFT_DTYPE_##name,
+#define X(name, bytes, other) GRAFT_DTYPE_##name,
 	GRAFT_DTYPE_MAP(X)
+	GRAFT_DTYPE_COUNT,            /* of those with kernels; none, where a dtype may be missing */
+	GRAFT_KEPT_DTYPE_MAP(X)
 #undef X
-	GRAFT_DTYPE_COUNT
+	GRAFT_DTYPE_END
 } graft_dtype;
 
-GRAFT_API const char *graft_dtype_name(graft_dtype dtype);  /* "bf16"; "?" for a number outside the enum */
-GRAFT_API size_t graft_dtype_size(graft_dtype dtype);       /* bytes of one element; 0 for a number outside the enum */
+GRAFT_API const char *graft_dtype_name(graft_dtype dtype);  /* "bf16"; "?" for a number that is none */
+GRAFT_API size_t graft_dtype_size(graft_dtype dtype);       /* bytes of one element; 0 for a number that is none */
 
 #define GRAFT_MAX_RANK 64
 

@@ -474,7 +474,7 @@ static const char *type_text(Graph *g, const Type *t)
 static void node_types(Graph *g, const Node *n, const NodeSpec *s, Type *out)
 {
 	if (n->op->infer)
-		n->op->infer(&(Infer){ g, n, out, s->n_out });
+		node_infer(g, n, out, s->n_out);
 	for (uint32_t i = 0; i < s->n_out; i++) {
 		if (!n->op->infer && !declared(s, i))
 			fail_at(graph_job(g), GRAFT_E_GRAPH, s->out_names ? s->out_names[i] : NULL,

@@ -239,6 +239,9 @@ typedef struct NodeSpec {
 } NodeSpec;
 Node *node_new(Graph *g, const NodeSpec *spec);
 
+/* The types of a known op's results by its shape rule, which sees no type that there are no kernels for. */
+void node_infer(Graph *g, const Node *n, Type *out, uint32_t n_out);
+
 /* Gives a new node what its text names and makes besides operands and results: values, and the sizes it makes. */
 void node_names(Graph *g, Node *n, Value *const *names, uint32_t n_names, Value *const *sizes, uint32_t n_sizes);
 void node_forget_names(Node *n);              /* it has no text any more */
@@ -337,6 +340,7 @@ void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
 /* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
 const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
+static inline bool dtype_is_kept(graft_dtype d) { return d > GRAFT_DTYPE_COUNT; }     /* there are no kernels for it */
 /* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind
  * (tensors, 0-d tensors, literals), where the weaker counts only if it raises the category. */
 graft_dtype dtype_wider(graft_dtype a, graft_dtype b);

@@ -130,7 +130,7 @@ static void infer_body(Job *job, void *arg)
 {
 	Inference *i = arg;
 	graph_enter(i->g, job);
-	i->node->op->infer(&(Infer){ i->g, i->node, i->out, i->node->n_out });
+	node_infer(i->g, i->node, i->out, i->node->n_out);
 }
 
 /* What an op that graft does not know makes is what it replaces. */

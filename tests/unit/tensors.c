@@ -426,6 +426,7 @@ TEST(tensors_that_cannot_be_are_refused)
 		{ "", { NULL, NULL, NULL, 0, 0 }, "must not be empty" },
 		{ "x", { (void *)(uintptr_t)ok, ok, ok, 1, GRAFT_DTYPE_COUNT }, "which is none" },
 		{ "x", { (void *)(uintptr_t)ok, ok, ok, 1, -1 }, "which is none" },
+		{ "x", { (void *)(uintptr_t)ok, ok, ok, 1, GRAFT_DTYPE_c64 }, "is c64, which graft neither reads nor writes" },
 		{ "x", { (void *)(uintptr_t)ok, ok, ok, -1, GRAFT_DTYPE_f32 }, "the rank -1" },
 		{ "x", { (void *)(uintptr_t)ok, ok, ok, 65, GRAFT_DTYPE_f32 }, "the rank 65" },
 		{ "x", { (void *)(uintptr_t)ok, NULL, ok, 1, GRAFT_DTYPE_f32 }, "no shape" },
