@@ -147,7 +147,7 @@ TEST(safetensors_that_lie_are_refused)
 		  "$.x.shape: more elements than memory can hold", GRAFT_E_DATA },
 		{ ENTRY("[-1]", "F32", "0", "0"), 0, "$.x.shape[0]: wanted an integer from 0", GRAFT_E_DATA },
 		{ ENTRY("[2]", "float32", "0", "8"), 8, "$.x.dtype: wanted one of BOOL, U8, I8", GRAFT_E_DATA },
-		{ ENTRY("[2]", "F8_E8M0", "0", "2"), 2, "tensor 'x' has the dtype F8_E8M0, which graft does not have",
+		{ ENTRY("[2]", "F8_E8M0", "0", "2"), 2, "tensor 'x' has the dtype F8_E8M0, which graft has no kernels for",
 		  GRAFT_E_UNSUPPORTED },
 		{ "{\"x\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "the key \"data_offsets\" is missing", GRAFT_E_DATA },
 		{ "{\"x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"stride\":[]}}", 4,
