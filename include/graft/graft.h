@@ -186,6 +186,9 @@ GRAFT_API graft_status graft_graph_copy(const graft_graph *g, graft_graph **out,
  * output. The output depends on the graph alone: same graph, same bytes. */
 GRAFT_API graft_status graft_graph_save(graft_graph *g, const char *path, graft_format format, graft_error *err);
 
+/* What a file with this name is saved as: by its ending; AUTO when it has none of the four. */
+GRAFT_API graft_format graft_format_of(const char *path);
+
 /* What a fused_mla_dual_rms_norm is called in a torch.export file: "ns::name", "graft::fused_mla_dual_rms_norm" when
  * nothing was set. "vllm::fused_mla_dual_rms_norm" gets that op's argument names; any other ours. GRAFT_E_USAGE: not
  * such a name. */
@@ -230,6 +233,11 @@ GRAFT_API graft_status graft_config_set_passes(graft_config *c, const char *name
 
 /* Stops rewriting after n rewrites over all passes, for bisecting a wrong one. n < 0: no limit. */
 GRAFT_API void graft_config_set_limit(graft_config *c, int64_t n);
+
+/* The format that the graph will be saved in. What a graph that came from torch.export is rewritten to must have a torch
+ * op when it goes back into such a file, and is refused otherwise (code `unwritable`). AUTO, as it is when nothing was
+ * said: a file like the one it came from. */
+GRAFT_API void graft_config_set_format(graft_config *c, graft_format format);
 
 /* Rewrites for the machine described in a file written by `graft probe --save` instead of for this one. */
 GRAFT_API graft_status graft_config_set_target(graft_config *c, const char *caps_path, graft_error *err);

@@ -148,17 +148,33 @@ static void print_stats_json(const graft_report *r, bool timing)
 	printf("\n]}\n");
 }
 
+/* Without a file the notation is printed, of what would go into one like the graph's own. */
+static graft_status output_format(Cli *c, graft_format *print, graft_format *save)
+{
+	const char *out = cli_value(c, OPT_out), *to = cli_value(c, OPT_to);
+	bool file = out && strcmp(out, "-");
+	graft_status status = cli_format(c, to, file ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, print);
+	*save = to ? *print : file ? graft_format_of(out) : GRAFT_FORMAT_AUTO;
+	return status;
+}
+
 static graft_status write_graph(Cli *c, graft_graph *g)
 {
-	const char *out = cli_value(c, OPT_out);
-	graft_format format;
-	graft_status status = cli_format(c, cli_value(c, OPT_to),
-	                                 out && strcmp(out, "-") ? GRAFT_FORMAT_AUTO : GRAFT_FORMAT_TEXT, &format);
+	graft_format print, save;
+	graft_status status = output_format(c, &print, &save);
+	return status ? status : cli_save(c, g, cli_value(c, OPT_out), print);
+}
+
+/* What decides whether a rewrite can be written is known before anything is rewritten. */
+static graft_status set_output(Cli *c, graft_graph *g, graft_config *config)
+{
+	graft_format print, save;
+	graft_status status = output_format(c, &print, &save);
 	if (!status && cli_value(c, OPT_torch_op))
 		status = graft_graph_set_torch_op(g, cli_value(c, OPT_torch_op), &c->err);
-	if (status)
-		return status;
-	return cli_save(c, g, out, format);
+	if (!status)
+		graft_config_set_format(config, save);
+	return status;
 }
 
 static graft_status report(Cli *c, graft_graph *g, const graft_report *r)
@@ -202,8 +218,9 @@ static graft_status optimize(Cli *c, graft_graph *g)
 	graft_status status = cli_config(c, &config);
 	if (status)
 		return status;
+	status = set_output(c, g, config);
 	const char *folder = cli_value(c, OPT_dump_dir);
-	if (folder && mkdir(folder, 0777) && errno != EEXIST)
+	if (!status && folder && mkdir(folder, 0777) && errno != EEXIST)
 		status = error_set(&c->err, GRAFT_E_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
 	graft_config_set_hook(config, around_pass, &hook);
 	if (!status)

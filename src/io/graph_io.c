@@ -88,7 +88,7 @@ static const struct { const char *ending; graft_format format; } endings[] = {
 	{ ".pt2", GRAFT_FORMAT_PT2 },
 };
 
-static graft_format format_of(Job *job, const char *path)
+graft_format graft_format_of(const char *path)
 {
 	size_t n = strlen(path);
 	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
@@ -96,8 +96,16 @@ static graft_format format_of(Job *job, const char *path)
 		if (n > m && !strcmp(path + n - m, endings[i].ending))
 			return endings[i].format;
 	}
-	fail(job, GRAFT_E_USAGE,
-	     "'%s' does not say its format: wanted the ending .json, .graft, .dot or .pt2, or a format by name", path);
+	return GRAFT_FORMAT_AUTO;
+}
+
+static graft_format format_of(Job *job, const char *path)
+{
+	graft_format format = graft_format_of(path);
+	if (format == GRAFT_FORMAT_AUTO)
+		fail(job, GRAFT_E_USAGE, "unknown output format '%s'; end its name in .json, .graft, .dot or .pt2, or name a format",
+		     path);
+	return format;
 }
 
 typedef struct Sink { void (*write)(struct Sink *, const char *text, size_t size); Job *job; FileOut *file;

@@ -151,6 +151,9 @@ void torch_autocast_check(Job *job);          /* the table; for a test */
 /* As it is: an op that graft does not know. */
 void torch_keep(TorchCall *c);
 
+/* Is its one result its first argument, or a view of it, as PyTorch declares it? */
+bool torch_shares(Arena *scratch, const TorchCall *c);
+
 /* torch_read.c */
 bool torch_is_json(const char *text, size_t size);    /* has it the keys of a model.json? A look, no check. */
 /* `file` holds the arena of what was read; the document takes it over. */
@@ -165,13 +168,12 @@ Torch *torch_view(Job *job, const Graph *g);
 const char *torch_refuses(Graph *g, const Node *n, Arena *a);
 
 /* torch_read_back.c: a look at what was written, before it takes a file's place. */
-typedef struct TorchWrittenNode { Json json; size_t size; bool spelled; } TorchWrittenNode;
+typedef struct TorchWrittenNode { Json json; bool spelled; } TorchWrittenNode;
 typedef struct TorchWritten {
-	const JsonText *text;
 	Json inputs, outputs, output_specs, calls, sizes[TORCH_SECTIONS];
 	TorchWrittenNode *node;
 	size_t n_nodes;
-	const size_t *entry;                  /* in text: where the names in tensor_values stand */
+	const char *const *entry;             /* where the names in tensor_values stand */
 	size_t n_entries;
 } TorchWritten;
 typedef struct TorchFault {

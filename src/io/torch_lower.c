@@ -677,6 +677,18 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 	}
 }
 
+bool torch_shares(Arena *scratch, const TorchCall *c)
+{
+	/* they return what they were given, where nothing is to be done, and PyTorch does not declare it */
+	static const char *const undeclared[] = { "aten.dropout.default", "aten.type_as.default" };
+	TorchSchema s;
+	for (size_t i = 0; i < sizeof undeclared / sizeof *undeclared; i++)
+		if (!strcmp(c->target, undeclared[i]))
+			return true;
+	return c->n_out == 1 && torch_schema(scratch, c->target, &s) && s.n_args && s.n_results == 1 &&
+	       (s.result[0].storage & s.arg[0].storage) && !s.arg[0].written;
+}
+
 /* What PyTorch says that an op may do to what it reads. One that functionalises another reads copies of its own. NULL: it
  * says nothing, so all of it. */
 static uint8_t *effects_of(TorchCall *c, uint32_t n_in)

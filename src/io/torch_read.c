@@ -639,6 +639,7 @@ static void read_node(Reader *r, Scope *s, TorchNode *n)
 		visit_tensors(u, &results, add_result);
 		visit_sizes(u, &sizes, add_place);
 	}
+	n->source.shares = torch_shares(&r->node, &c);
 	if (is_note(&c, sizes.n))
 		add_note(r, &c);
 	else if (!inline_graph(r, &c, &sizes))

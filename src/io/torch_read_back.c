@@ -42,7 +42,7 @@ static void take_entries(Back *b)
 {
 	const TorchWritten *w = b->w;
 	for (size_t i = 0; i < w->n_entries; i++)
-		add_entry(b, w->text->data + w->entry[i], NAME_TENSOR);
+		add_entry(b, w->entry[i], NAME_TENSOR);
 	for (size_t i = 0; i < TORCH_SECTIONS; i++)
 		add_sizes(b, w->sizes[i], (NameKind)(NAME_INT + i));
 }
@@ -156,11 +156,10 @@ static void read_all(Back *b)
 			look_call(b, l.here);
 }
 
-static void scan(const TorchWritten *w, const TorchWrittenNode *n)
+static void scan(Job *job, const TorchWrittenNode *n)
 {
-	JsonText text = *w->text;
-	text.data = n->json.at;
-	text.end = text.data + n->size;
+	JsonText text = *n->json.text;
+	text.arena = &job->scratch;
 	json_scan(&text);
 }
 
@@ -169,11 +168,9 @@ typedef struct Look { const TorchWritten *w; TorchFault *out; Arena *a; } Look;
 static void body(Job *job, void *arg)
 {
 	Look *l = arg;
-	JsonText *text = (JsonText *)(uintptr_t)l->w->text;
-	text->arena = &job->scratch;
 	for (size_t i = 0; i < l->w->n_nodes; i++)
 		if (l->w->node[i].spelled)
-			scan(l->w, &l->w->node[i]);
+			scan(job, &l->w->node[i]);
 	Back b = { .w = l->w, .a = l->a, .fault = l->out };
 	read_all(&b);
 }

@@ -7,6 +7,7 @@
  *
  *   Item    one element of `nodes` to be
  *   Patch   a part of the text that something else takes the place of
+ *   Piece   what is written is a list of these, most of them of the file's own text; each node is in one
  */
 #include "torch_spell.h"
 #include <assert.h>
@@ -18,15 +19,16 @@ typedef struct Item {
 	const SourceNode *unit;               /* NULL: the node is spelled */
 	UnitName *name;                       /* those that are not what stands there */
 	uint32_t n_names;
-	size_t at, end;                       /* in what was written */
+	size_t piece;                         /* the one it is in */
 } Item;
+
+typedef struct Piece { const char *s; size_t n; } Piece;
 
 typedef enum PatchKind { PATCH_NODES, PATCH_VALUES, PATCH_SIZES, PATCH_NAME } PatchKind;
 typedef struct Patch {
 	PatchKind kind;
 	const char *from, *to, *name;
 	size_t section;
-	size_t end;                           /* of what took its place, in what was written */
 } Patch;
 
 typedef struct Writer {
@@ -37,10 +39,11 @@ typedef struct Writer {
 	size_t n_items;
 	Patch *patch;
 	size_t n_patches, cap_patches;
-	size_t *entry, n_entries, cap_entries;        /* where names of tensor_values stand in what was written */
+	Piece *piece;
+	size_t n_pieces, cap_pieces;
+	const char **entry;                   /* where names of tensor_values stand in what was written */
+	size_t n_entries, cap_entries;
 	Speller speller;
-	char *out;
-	size_t size, cap;
 } Writer;
 
 /* ---- items ---- */
@@ -74,7 +77,7 @@ static void list_items(Writer *w)
 static void add_patch(Writer *w, PatchKind kind, const char *from, const char *to, const char *name)
 {
 	w->patch = arena_grow(&w->job->scratch, w->patch, w->n_patches, &w->cap_patches, sizeof *w->patch);
-	w->patch[w->n_patches++] = (Patch){ kind, from, to, name, 0, 0 };
+	w->patch[w->n_patches++] = (Patch){ kind, from, to, name, 0 };
 }
 
 static const char *end_of(Json v)
@@ -158,21 +161,18 @@ static bool is_unchanged(const Writer *w)
 
 /* ---- text ---- */
 
+/* s lives until the document is written. */
 static void put(Writer *w, const char *s, size_t n)
 {
 	if (!n)
 		return;
-	if (w->cap - w->size < n) {
-		w->cap = 2 * w->cap + n;
-		w->out = memcpy(NEW_ARRAY(&w->job->scratch, w->cap, char), w->out, w->size);
-	}
-	memcpy(w->out + w->size, s, n);
-	w->size += n;
+	w->piece = arena_grow(&w->job->scratch, w->piece, w->n_pieces, &w->cap_pieces, sizeof *w->piece);
+	w->piece[w->n_pieces++] = (Piece){ s, n };
 }
 
 static void put_text(Writer *w, Text *t)
 {
-	put(w, t->text, t->size);
+	put(w, arena_strndup(&w->job->scratch, t->size ? t->text : "", t->size), t->size);
 	t->size = 0;
 }
 
@@ -199,17 +199,22 @@ static TorchWord head(Json container)
 	return (TorchWord){ start, (size_t)((*container.at == '[' ? l.here.at : l.key - 1) - start) };
 }
 
-static void put_unit(Writer *w, const Item *item)
+static void put_unit(Writer *w, const Item *item, Text *t)
 {
 	const SourceNode *s = item->unit;
 	const char *at = s->text;
+	if (!item->n_names) {
+		put(w, s->text, s->size);
+		return;
+	}
 	for (uint32_t i = 0; i < item->n_names; i++) {
 		const UnitName *x = &item->name[i];
-		put(w, at, (size_t)(x->place + 1 - at));
-		put(w, x->value->name, strlen(x->value->name));
+		text_add(t, at, (size_t)(x->place + 1 - at));
+		text_puts(t, x->value->name);
 		at = json_skip_string(x->place) - 1;
 	}
-	put(w, at, (size_t)(s->text + s->size - at));
+	text_add(t, at, (size_t)(s->text + s->size - at));
+	put_text(w, t);
 }
 
 static void put_nodes(Writer *w)
@@ -220,13 +225,13 @@ static void put_nodes(Writer *w)
 	for (size_t i = 0; i < w->n_items; i++) {
 		if (i)
 			put(w, between.s, between.n);
-		w->item[i].at = w->size;
-		if (w->item[i].unit)
-			put_unit(w, &w->item[i]);
-		else
-			torch_spell_node(&w->speller, &t, w->item[i].node);
+		w->item[i].piece = w->n_pieces;
+		if (w->item[i].unit) {
+			put_unit(w, &w->item[i], &t);
+			continue;
+		}
+		torch_spell_node(&w->speller, &t, w->item[i].node);
 		put_text(w, &t);
-		w->item[i].end = w->size;
 	}
 }
 
@@ -240,13 +245,15 @@ typedef struct Values {
 	Text t;
 } Values;
 
-static void begin_entry(Values *x)
+/* name: the text of the entry, from the quote of its name on */
+static void put_entry(Values *x, const char *name, size_t n)
 {
 	Writer *w = x->w;
 	if (x->n++)
 		put(w, x->between.s, x->between.n);
 	w->entry = arena_grow(&w->job->scratch, w->entry, w->n_entries, &w->cap_entries, sizeof *w->entry);
-	w->entry[w->n_entries++] = w->size;
+	w->entry[w->n_entries++] = name;
+	put(w, name, n);
 }
 
 static void keep_entries(Values *x)
@@ -256,8 +263,7 @@ static void keep_entries(Values *x)
 		const Value *v = value_find(x->w->g, l.key, l.key_size);
 		if (!v || !value_outside(v))
 			continue;
-		begin_entry(x);
-		put(x->w, l.key - 1, (size_t)(end_of(l.here) - (l.key - 1)));
+		put_entry(x, l.key - 1, (size_t)(end_of(l.here) - (l.key - 1)));
 		x->there[v->id] = true;
 	}
 }
@@ -280,9 +286,8 @@ static void add_entries(Values *x, const Node *n)
 		if (x->there[v->id] || !value_outside(v))
 			continue;
 		x->there[v->id] = true;
-		begin_entry(x);
-		text_printf(&x->t, "\"%s\": ", v->name);
-		put_text(x->w, &x->t);
+		const char *name = arena_printf(&x->w->job->scratch, "\"%s\": ", v->name);
+		put_entry(x, name, strlen(name));
 		put_meta(x, v);
 	}
 }
@@ -375,54 +380,61 @@ static void put_patch(Writer *w, const Patch *p)
 	}
 }
 
-enum { MORE = 1 << 16 };                      /* what spelled nodes may need besides what is gone */
-
 static void put_document(Writer *w)
 {
 	const char *at = w->t->text.data;
-	w->cap = (size_t)(w->t->text.end - at) + MORE;
-	w->out = NEW_ARRAY(&w->job->scratch, w->cap, char);
 	for (size_t i = 0; i < w->n_patches; i++) {
 		put(w, at, (size_t)(w->patch[i].from - at));
 		put_patch(w, &w->patch[i]);
 		at = w->patch[i].to;
-		w->patch[i].end = w->size;
 	}
 	put(w, at, (size_t)(w->t->text.end - at));
 }
 
 /* ---- reading back ---- */
 
-/* Where something of the file that was not replaced stands in what was written. */
-static Json written(const Writer *w, const JsonText *text, Json v)
+static Json text_of(Writer *w, const char *s, size_t n)
 {
-	const char *from = w->t->text.data;
-	size_t base = 0;
-	if (!json_there(v))
-		return v;
-	for (size_t i = 0; i < w->n_patches && w->patch[i].to <= v.at; i++) {
-		from = w->patch[i].to;
-		base = w->patch[i].end;
-	}
-	return (Json){ text, w->out + base + (v.at - from), NULL };
+	JsonText *text = arena_copy(&w->job->scratch, &w->t->text, sizeof *text);
+	text->data = s;
+	text->end = s + n;
+	return (Json){ text, s, NULL };
 }
 
-static TorchWritten all_written(Writer *w, JsonText *text)
+/* A part of the file in which no more than names took another's place, as it was written. */
+static Json written(Writer *w, Json v)
 {
-	Arena *a = &w->job->scratch;
+	Text t = { .arena = &w->job->scratch };
+	const char *at = v.at, *end = json_there(v) ? end_of(v) : NULL;
+	for (size_t i = 0; i < w->n_patches && json_there(v); i++) {
+		const Patch *p = &w->patch[i];
+		if (p->kind != PATCH_NAME || p->from < at || p->to > end)
+			continue;
+		text_add(&t, at, (size_t)(p->from - at));
+		text_printf(&t, "\"%s\"", p->name);
+		at = p->to;
+	}
+	if (!json_there(v) || at == v.at)
+		return v;
+	text_add(&t, at, (size_t)(end - at));
+	return text_of(w, t.text, t.size);
+}
+
+static TorchWritten all_written(Writer *w)
+{
 	const Torch *t = w->t;
-	*text = t->text;
-	text->data = w->out;
-	text->end = w->out + w->size;
-	TorchWritten x = { .text = text, .inputs = written(w, text, t->inputs), .outputs = written(w, text, t->outputs),
-	                   .output_specs = written(w, text, t->output_specs), .calls = written(w, text, t->calls),
-	                   .node = NEW_ARRAY(a, w->n_items, TorchWrittenNode), .n_nodes = w->n_items,
+	TorchWritten x = { .inputs = t->inputs, .outputs = written(w, t->outputs),
+	                   .output_specs = written(w, t->output_specs), .calls = written(w, t->calls),
+	                   .node = NEW_ARRAY(&w->job->scratch, w->n_items, TorchWrittenNode), .n_nodes = w->n_items,
 	                   .entry = w->entry, .n_entries = w->n_entries };
 	for (size_t i = 0; i < TORCH_SECTIONS; i++)
-		x.sizes[i] = written(w, text, t->sizes[i]);
-	for (size_t i = 0; i < w->n_items; i++)
-		x.node[i] = (TorchWrittenNode){ { text, w->out + w->item[i].at, NULL },
-		                                 w->item[i].end - w->item[i].at, !w->item[i].unit };
+		x.sizes[i] = t->sizes[i];
+	for (size_t i = 0; i < w->n_items; i++) {
+		const Item *item = &w->item[i];
+		const Piece *p = &w->piece[item->piece];
+		Json json = item->unit && !item->n_names ? (Json){ &t->text, p->s, NULL } : text_of(w, p->s, p->n);
+		x.node[i] = (TorchWrittenNode){ json, !item->unit };
+	}
 	return x;
 }
 
@@ -444,8 +456,7 @@ static const char *to_blame(const Writer *w, const TorchFault *f)
 
 static void read_back(Writer *w)
 {
-	JsonText text;
-	TorchWritten x = all_written(w, &text);
+	TorchWritten x = all_written(w);
 	TorchFault fault = { .node = SIZE_MAX };
 	torch_read_back(w->job, &x, &fault);
 	if (!fault.why)
@@ -472,44 +483,52 @@ static void begin(Writer *w, Job *job, Graph *g)
 }
 
 /* The document as it will be, whole and read back, before any of it leaves. */
-static TorchWord document(Job *job, Graph *g, Torch **of)
+static void make_document(Writer *w, Job *job, Graph *g)
 {
-	Writer w;
-	begin(&w, job, g);
-	*of = w.t;
-	if (!w.n_patches)
-		return (TorchWord){ w.t->text.data, (size_t)(w.t->text.end - w.t->text.data) };
-	put_document(&w);
-	read_back(&w);
-	return (TorchWord){ w.out, w.size };
+	begin(w, job, g);
+	put_document(w);
+	if (w->n_patches)
+		read_back(w);
 }
 
 void torch_write_json(Job *job, Graph *g, void (*write)(void *user, const char *text, size_t size), void *user)
 {
-	Torch *t;
-	TorchWord text = document(job, g, &t);
-	write(user, text.s, text.n);
+	Writer w;
+	make_document(&w, job, g);
+	for (size_t i = 0; i < w.n_pieces; i++)
+		write(user, w.piece[i].s, w.piece[i].n);
 }
 
 /* ---- the archive ---- */
 
+static void put_model(const Writer *w, ZipOut *z)
+{
+	uint64_t size = 0;
+	uint32_t crc = 0;
+	for (size_t i = 0; i < w->n_pieces; i++) {
+		size += w->piece[i].n;
+		crc = zip_crc(crc, w->piece[i].s, w->piece[i].n);
+	}
+	zip_begin(z, w->t->model->name, size, crc);
+	for (size_t i = 0; i < w->n_pieces; i++)
+		zip_data(z, w->piece[i].s, w->piece[i].n);
+}
+
 void torch_write_archive(Job *job, Graph *g, FileOut *file)
 {
-	Torch *t;
-	TorchWord text = document(job, g, &t);
-	if (!t->zip)
+	Writer w;
+	make_document(&w, job, g);
+	if (!w.t->zip)
 		fail(job, GRAFT_E_USAGE,
 		     "the graph was read from a bare model.json, which has no weights to make an archive of; write "
 		     "--to pt2json");
 	ZipOut *z = zip_create(job, file);
-	for (size_t i = 0; i < t->zip->n; i++) {
-		const ZipEntry *e = &t->zip->entry[i];
-		if (e == t->model) {
-			zip_begin(z, e->name, text.n, zip_crc(0, text.s, text.n));
-			zip_data(z, text.s, text.n);
-		} else if (e->name[strlen(e->name) - 1] != '/') {
+	for (size_t i = 0; i < w.t->zip->n; i++) {
+		const ZipEntry *e = &w.t->zip->entry[i];
+		if (e == w.t->model)
+			put_model(&w, z);
+		else if (e->name[strlen(e->name) - 1] != '/')
 			zip_copy(z, e);
-		}
 	}
 	zip_end(z);
 }

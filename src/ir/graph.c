@@ -295,6 +295,14 @@ void graph_pin(Graph *g, Value *v, const char *place)
 	g->pins = p;
 }
 
+bool value_kept(const Value *v)
+{
+	for (const Use *u = v->uses; u; u = u->next)
+		if (!u->node)
+			return true;
+	return false;
+}
+
 bool value_pinned(const Value *v)
 {
 	for (const Use *u = v->uses; u; u = u->next)

@@ -92,6 +92,7 @@ typedef struct SourceNode {
 	const void *inlined;
 	/* it means something else outside of its sub-graph, or has no name there: it cannot be taken out as it stands */
 	bool bound;
+	bool shares;                          /* its result is its first operand, or a view of it; not a copy */
 } SourceNode;
 
 /* Where names stand in the text of a node's source: those of its operands, results, other names and sizes, in this
@@ -259,6 +260,7 @@ bool use_counts(const Use *u);
 bool value_used(const Value *v);              /* has a use that counts */
 bool value_wanted(const Value *v);            /* the same, but for what the file says with the node that makes v */
 bool value_pinned(const Value *v);
+bool value_kept(const Value *v);              /* pinned, or an output */
 uint32_t graph_mark(Graph *g);                /* a number no mark holds yet; set n->mark = it to say 'visited' */
 
 /* Units (unit.c). */
@@ -270,9 +272,9 @@ bool unit_used(const Node *n);                /* some result of the unit has a u
 bool value_outside(const Value *v);           /* others may use it: its unit's text has a name for it */
 void unit_remove(Graph *g, Node *n);          /* nothing outside uses its results; asserts on them go, too */
 /* The unit comes apart: a sub-graph into its nodes, other nodes into ours, to be spelled. unit_opens says beforehand why
- * that cannot be; NULL: it can. */
+ * that cannot be; NULL: it can. spelled: what is ours then must have a way to be written. */
 void unit_open(Graph *g, Node *n);
-const char *unit_opens(Graph *g, const Node *n, Arena *a);
+const char *unit_opens(Graph *g, const Node *n, bool spelled, Arena *a);
 /* As if it had been opened, until unit_shut. Nothing may be changed between. */
 typedef struct Ajar { Node *first, *end; const SourceNode *unit; struct Ajar *next; } Ajar;
 Ajar *unit_ajar(Node *n, Arena *a, Ajar *next);

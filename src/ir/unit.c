@@ -163,25 +163,25 @@ static const SourceNode *just_inside(const Node *n, const SourceNode *s)
 	return in;
 }
 
-static const char *why_bound(Graph *g, const Node *n, const SourceNode *s, Arena *a)
+static const char *why_bound(Graph *g, const Node *n, const SourceNode *s, bool spelled, Arena *a)
 {
 	const SourceNode *in = just_inside(n, s);
 	if (in)
-		return in->bound ? why_bound(g, n, in, a) : NULL;
+		return in->bound ? why_bound(g, n, in, spelled, a) : NULL;
 	if (n->note)
 		return n->n_sizes || !n->pure ? "it has to do with sizes" : NULL;
 	if (op_code(n->op) == OP_unknown)
 		return arena_printf(a, "%s '%s' works under autocast, and cannot be taken out of its sub-graph",
 		                    n->name, node_label(n));
-	return g->document->ways->refuses ? g->document->ways->refuses(g, n, a) : NULL;
+	return spelled ? g->document->ways->refuses(g, n, a) : NULL;
 }
 
-const char *unit_opens(Graph *g, const Node *n, Arena *a)
+const char *unit_opens(Graph *g, const Node *n, bool spelled, Arena *a)
 {
 	const Node *end = unit_last(n)->next;
 	const char *why = NULL;
 	for (const Node *m = unit_first(n); m != end && m->unit && !why; m = m->next)
-		why = why_bound(g, m, m->unit, a);
+		why = why_bound(g, m, m->unit, spelled, a);
 	return why;
 }
 

@@ -202,6 +202,11 @@ void graft_config_set_limit(graft_config *c, int64_t n)
 	c->limit = n;
 }
 
+void graft_config_set_format(graft_config *c, graft_format format)
+{
+	c->format = format;
+}
+
 static void target_body(Job *job, void *arg)
 {
 	Call *a = arg;

@@ -20,6 +20,7 @@ struct graft_config {
 	Declared *declared;                   /* of ops that graft does not know, the later one counts */
 	size_t n_declared, cap_declared;
 	const char *target_path;              /* caps file; NULL: this machine */
+	graft_format format;                  /* the graph will be saved in; AUTO: that of its file */
 	graft_pass_hook hook;
 	void *hook_user;
 };

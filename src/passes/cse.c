@@ -221,18 +221,10 @@ static bool mergeable(const Table *t, const Node *n)
 	return true;
 }
 
-static bool is_output(const Value *v)
-{
-	for (const Use *u = v->uses; u; u = u->next)
-		if (!u->node)
-			return true;
-	return false;
-}
-
 static bool leave_together(const Table *t, const Value *v, const Value *w)
 {
 	uint32_t x = alias_class(t->alias, v), y = alias_class(t->alias, w);
-	return x == y ? is_output(v) && is_output(w) : t->leaves[x] && t->leaves[y];
+	return x == y ? value_kept(v) && value_kept(w) : t->leaves[x] && t->leaves[y];
 }
 
 /* Would results that leave the graph apart leave it as one? */

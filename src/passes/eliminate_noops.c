@@ -3,14 +3,15 @@
  *
  * In an imported graph a tensor is more than its elements. There y is x when y is a view of x, and both lie the same way:
  * dtype, sizes, strides, offset, device. A copy never is, and detach is not in a gradient. An op that may copy or not
- * (reshape) copies only what lies otherwise than its result.
+ * (reshape) copies only what lies otherwise than its result. An output stays what it is: whether it is the tensor that is
+ * written back to an input is told by the node.
  */
 #include "rule.h"
 #include <string.h>
 
 static bool is_plain_view(const Node *n)
 {
-	return n->source == n->unit && unit_first(n) == n && unit_last(n) == n &&
+	return n->unit && n->source == n->unit && n->unit->shares && unit_first(n) == n && unit_last(n) == n &&
 	       (n->op->effect == VIEW || n->op->effect == MAYBE_VIEW) && !strstr(n->unit->op, "detach");
 }
 
@@ -22,7 +23,7 @@ static bool is_same(Match *m, const char *t)
 	Graph *g = match_graph(m);
 	if (!y->def->unit)
 		return true;
-	if (!is_plain_view(y->def) || (between && !is_plain_view(between)) || value_pinned(y))
+	if (!is_plain_view(y->def) || (between && !is_plain_view(between)) || value_kept(y))
 		return false;
 	return x->meta && y->meta && g->document->ways->same_layout(g, x, y);
 }

@@ -59,6 +59,7 @@ static void run_body(Job *job, void *arg)
 	uint32_t rewrites = g->rewrites;
 	PassRun run = {
 		.g = g, .pass = s->pass->name, .kernel = s->pass->kernel, .keep = s->d.requested == GRAFT_ON,
+		.free = p->config->format >= GRAFT_FORMAT_JSON && p->config->format <= GRAFT_FORMAT_DOT,
 		.backup = p->report ? &p->backup : NULL,
 		.scratch = &job->scratch, .target = p->target, .budget = &p->budget,
 		.declared = p->config->declared, .n_declared = p->config->n_declared,

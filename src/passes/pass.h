@@ -16,6 +16,7 @@ typedef struct PassRun {
 	const char *pass;
 	const char *kernel;                   /* the op whose kernel must cover each node made; NULL: none */
 	bool keep;                            /* tentative rewrites are made for good */
+	bool free;                            /* what is made need not have a name in the file that g came from */
 	Graph **backup;                       /* gets a copy of g before the first change; NULL: no need */
 	Arena *scratch;                       /* ends with this pass; refusals live here */
 	const struct Target *target;          /* what can be called where the graph will run; never NULL (probe.h) */

@@ -430,7 +430,7 @@ static bool comes_out(Match *m, const Value *v)
 	if (!v || value_outside(v))
 		return true;
 	const Node *n = v->def;
-	const char *why = n->unit->inlined || m->p->rule->user ? unit_opens(m->run->g, n, m->run->scratch) :
+	const char *why = n->unit->inlined || m->p->rule->user ? unit_opens(m->run->g, n, !m->run->free, m->run->scratch) :
 		"only a rule of your own takes such a node apart";
 	return !why || refuse(m, "inside", "'%s' is a part of %s, which is one node of the file: %s", v->name,
 	                      n->unit->op, why);
@@ -501,7 +501,7 @@ static bool can_be_written(Match *m, Value *const *operands, uint32_t n)
 	for (int i = 0; i < m->p->n_roots; i++)
 		if (!comes_out(m, m->s.value[m->p->root[i]]))
 			return false;
-	for (const Draft *x = d ? m->draft : NULL; x; x = x->next) {
+	for (const Draft *x = d && !m->run->free ? m->draft : NULL; x; x = x->next) {
 		const char *why = d->ways->refuses(m->run->g, &x->node, m->run->scratch);
 		if (why)
 			return refuse(m, "unwritable", "%s", why);
