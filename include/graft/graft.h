@@ -117,15 +117,30 @@ GRAFT_API void graft_context_free(graft_context *ctx);
 	X(f8e4m3fnuz, 1, "F8_E4M3FNUZ")                                              \
 	X(f8e5m2, 1, "F8_E5M2")
 
+/* Element types that only ops which graft does not know read and make: a graph that has them is loaded, rewritten around
+ * them and written back, but not run, and tensors of them are neither read nor written. Name, bytes, what PyTorch calls
+ * it. */
+#define GRAFT_KEPT_DTYPE_MAP(X)                                                      \
+	X(u16, 2, "uint16")                                                          \
+	X(u32, 4, "uint32")                                                          \
+	X(u64, 8, "uint64")                                                          \
+	X(f8e5m2fnuz, 1, "float8_e5m2fnuz")                                          \
+	X(f8e8m0fnu, 1, "float8_e8m0fnu")                                            \
+	X(c32, 4, "complex32")                                                       \
+	X(c64, 8, "complex64")                                                       \
+	X(c128, 16, "complex128")
+
 typedef enum graft_dtype {
-#define X(name, bytes, safetensors) GRAFT_DTYPE_##name,
+#define X(name, bytes, other) GRAFT_DTYPE_##name,
 	GRAFT_DTYPE_MAP(X)
+	GRAFT_DTYPE_COUNT,            /* of those with kernels; none, where a dtype may be missing */
+	GRAFT_KEPT_DTYPE_MAP(X)
 #undef X
-	GRAFT_DTYPE_COUNT
+	GRAFT_DTYPE_END
 } graft_dtype;
 
-GRAFT_API const char *graft_dtype_name(graft_dtype dtype);  /* "bf16"; "?" for a number outside the enum */
-GRAFT_API size_t graft_dtype_size(graft_dtype dtype);       /* bytes of one element; 0 for a number outside the enum */
+GRAFT_API const char *graft_dtype_name(graft_dtype dtype);  /* "bf16"; "?" for a number that is none */
+GRAFT_API size_t graft_dtype_size(graft_dtype dtype);       /* bytes of one element; 0 for a number that is none */
 
 #define GRAFT_MAX_RANK 64
 
@@ -238,8 +253,7 @@ GRAFT_API void graft_config_set_hook(graft_config *c, graft_pass_hook hook, void
 /* What a rule has bound at one place of a graph, while `where` looks at it. */
 typedef struct graft_match graft_match;
 
-/* A rewrite rule as docs/rules.md describes it, run as one more pass behind graft's own, on at -O1 and up like they
- * are. */
+/* A rewrite rule as docs/rules.md describes it, run as one more pass, on at -O1 and up like graft's own. */
 typedef struct graft_rule {
 	size_t struct_size;           /* sizeof(graft_rule) */
 	const char *name;             /* the pass's name, in reports and for graft_config_set; unlike any other */
@@ -248,13 +262,18 @@ typedef struct graft_rule {
 	 * fits: an op that commutes is tried with its operands either way round */
 	bool (*where)(void *user, graft_match *m);
 	void *user;                   /* for where */
+	/* what it makes goes back to what was there, unless a fusion takes it; such a rule makes one node */
+	bool tentative;
+	/* the pass it runs in front of. NULL: behind all that are there; a tentative one, in front of the first fusion */
+	const char *before;
 } graft_rule;
 
-/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (an unknown op, a name in emit that
+/* Adds a rule; its texts are copied, `user` is not. GRAFT_E_RULE: the rule is wrong (no such op, a name in emit that
  * match does not bind, ...), with its place in the text. GRAFT_E_USAGE: there is a pass of that name. */
 GRAFT_API graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graft_error *err);
 
-/* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit. */
+/* Adds all rules of a text file (docs/rules.md): `rule NAME`, the lines of match, `=>`, the lines of emit; and what it says
+ * of ops that graft does not know: `pure NS::NAME`, `writes NS::NAME 0`. */
 GRAFT_API graft_status graft_config_load_rules(graft_config *c, const char *path, graft_error *err);
 
 /* For `where`. Of a bound value: its type, "bf16[T, 1536]"; of a bound attribute or literal: its text, "1e-06". NULL:

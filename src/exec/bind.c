@@ -54,6 +54,13 @@ static void report(Job *job, const Troubles *t)
 		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: %s", text.text);
 }
 
+static void refuse_kept(Job *job, const Value *v)
+{
+	if (dtype_is_kept(v->type.dtype))
+		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: '%s' is %s, which graft has no kernels for", v->name,
+		     graft_dtype_name(v->type.dtype));
+}
+
 void bind_refuse_unknown(Job *job, const Graph *g)
 {
 	Troubles t = { 0 };
@@ -62,6 +69,10 @@ void bind_refuse_unknown(Job *job, const Graph *g)
 			add_trouble(&t, &job->scratch, n->name, node_label(n),
 			            n->why ? n->why : "not an op of graft's, see `graft ops`");
 	report(job, &t);
+	for (uint32_t i = 0; i < g->n_inputs; i++)
+		refuse_kept(job, g->inputs[i]);
+	for (uint32_t i = 0; i < g->n_params; i++)
+		refuse_kept(job, g->params[i]);
 }
 
 /* ---- operands ---------------------------------------------------------------------------------------------- */

@@ -38,11 +38,9 @@ static const char *const nonfinite[] = { "inf", "-inf", "nan" };
 
 #define COUNT(array) (sizeof (array) / sizeof *(array))
 
-static const char *const dtypes[] = {
-#define X(name, bytes, safetensors) #name,
-	GRAFT_DTYPE_MAP(X)
+#define X(name, bytes, other) #name,
+static const char *const dtypes[] = { GRAFT_DTYPE_MAP(X) GRAFT_KEPT_DTYPE_MAP(X) };
 #undef X
-};
 
 typedef struct Reader {
 	Graph *g;
@@ -88,7 +86,8 @@ static const char *read_name(Json v, const char *what)
 
 static graft_dtype read_dtype(Json v)
 {
-	return (graft_dtype)json_word(v, dtypes, COUNT(dtypes));
+	int i = json_word(v, dtypes, COUNT(dtypes));
+	return (graft_dtype)(i < GRAFT_DTYPE_COUNT ? i : i + 1);      /* COUNT itself is none */
 }
 
 /* An integer from min, or an expression over symbols. */

@@ -15,7 +15,7 @@ static const char *const names[] = {
 #undef X
 };
 
-/* Real ones that graft has no dtype for. */
+/* Real ones that graft has no kernels for. */
 static const char *const foreign[] = {
 	"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E5M2FNUZ", "U16", "U32", "U64", "C64",
 };
@@ -40,7 +40,7 @@ static graft_dtype read_dtype(const Reader *r, Json v, const char *name)
 	for (size_t i = 0; i < COUNT(foreign); i++)
 		if (!strcmp(s, foreign[i]))
 			fail_in(r->out->arena->job, GRAFT_E_UNSUPPORTED, r->out->path, 0, 0, name,
-			        "tensor '%s' has the dtype %s, which graft does not have", name, s);
+			        "tensor '%s' has the dtype %s, which graft has no kernels for", name, s);
 	return (graft_dtype)json_word(v, names, COUNT(names));
 }
 

@@ -224,6 +224,9 @@ static void check_tensor(Job *job, const char *name, const graft_tensor *t)
 		fail(job, GRAFT_E_USAGE, "a tensor's name must not be empty");
 	if (!graft_dtype_size((graft_dtype)t->dtype))
 		fail(job, GRAFT_E_USAGE, "tensor '%s' has the dtype %d, which is none", name, t->dtype);
+	if (t->dtype > GRAFT_DTYPE_COUNT)
+		fail(job, GRAFT_E_USAGE, "tensor '%s' is %s, which graft neither reads nor writes", name,
+		     graft_dtype_name((graft_dtype)t->dtype));
 	if (t->rank < 0 || t->rank > GRAFT_MAX_RANK)
 		fail(job, GRAFT_E_USAGE, "tensor '%s' has the rank %d; wanted 0 to %d", name, t->rank, GRAFT_MAX_RANK);
 	if (t->rank && (!t->shape || !t->stride))

@@ -61,7 +61,8 @@ size_t torch_name_size(const char *place);
 bool torch_name_is(const char *place, const char *name);
 const char *torch_name_at(Json v);            /* checks that it is a string without escapes, not empty */
 
-graft_dtype torch_dtype(Json v);              /* fails with GRAFT_E_UNSUPPORTED for one that graft has not */
+graft_dtype torch_dtype(Json v);
+const char *torch_kept_name(graft_dtype d);   /* what it is called there, of one without kernels; else NULL */
 int torch_dtype_number(graft_dtype d);
 bool torch_is_identifier(const char *s, size_t n);      /* as Python's, in ASCII */
 

@@ -313,6 +313,8 @@ static Attr attr_of(const TorchCall *c, const AttrSpec *spec, const TorchArg *a)
 		if (a->tag != TAG_scalar_type)
 			give_up(c, "wanted a dtype");
 		out.i = torch_dtype(a->value);
+		if (dtype_is_kept((graft_dtype)out.i))
+			give_up(c, "graft has no kernels for %s", torch_kept_name((graft_dtype)out.i));
 		return out;
 	case ATTR_STRING: case ATTR_NONE: break;
 	}
@@ -592,8 +594,23 @@ static bool lower_in_place(TorchCall *c)
 	return true;
 }
 
+/* What there are no kernels for is nothing for our ops. */
+static void check_kernels(const TorchCall *c)
+{
+	for (uint32_t i = 0; i < c->n_out; i++)
+		if (dtype_is_kept(c->types[i].dtype))
+			give_up(c, "it makes %s, which graft has no kernels for", torch_kept_name(c->types[i].dtype));
+	for (uint32_t i = 0; i < c->n_args; i++)
+		for (uint32_t k = 0; k < c->arg[i].n_tensors; k++) {
+			const Value *v = c->arg[i].tensor[k];
+			if (v && dtype_is_kept(v->type.dtype))
+				give_up(c, "it reads %s, which graft has no kernels for", torch_kept_name(v->type.dtype));
+		}
+}
+
 bool torch_lower(TorchCall *c)
 {
+	check_kernels(c);
 	TorchCall cast = *c;
 	c->node->source.bound = torch_autocast(&cast);
 	return lower_target(&cast, c->target) || lower_in_place(&cast);
@@ -621,6 +638,16 @@ static Attr attr_string(const TorchCall *c, Json v)
 	return (Attr){ .kind = ATTR_STRING, .s = arena_strndup(c->scratch, s, n) };
 }
 
+/* As ops are named everywhere here: "aten.add.Tensor". */
+static Attr attr_operator(const TorchCall *c, Json v)
+{
+	Attr a = attr_string(c, v);
+	size_t prefix = strlen("torch.ops.");
+	if (!strncmp(a.s, "torch.ops.", prefix) && a.s[prefix])
+		a.s += prefix;
+	return a;
+}
+
 static Attr attr_any(const TorchCall *c, TorchTag tag, Json v);
 
 static Attr attr_list(const TorchCall *c, TorchTag of, Json array)
@@ -640,6 +667,7 @@ static Attr attr_any(const TorchCall *c, TorchTag tag, Json v)
 	case TAG_int: return (Attr){ .kind = ATTR_INT, .i = json_int(v, INT64_MIN, INT64_MAX) };
 	case TAG_float: return (Attr){ .kind = ATTR_FLOAT, .f = torch_f64(v) };
 	case TAG_string: return attr_string(c, v);
+	case TAG_operator: return attr_operator(c, v);
 	case TAG_ints: return attr_list(c, TAG_int, v);
 	case TAG_floats: return attr_list(c, TAG_float, v);
 	case TAG_bools: return attr_list(c, TAG_bool, v);

@@ -56,33 +56,34 @@ const char *torch_name_at(Json v)
 }
 
 /* The numbers of torch's schema, not those of its C++ enum. */
-static const struct { int number; graft_dtype dtype; const char *name; } dtypes[] = {
-	{ 1, GRAFT_DTYPE_u8, NULL }, { 2, GRAFT_DTYPE_i8, NULL }, { 3, GRAFT_DTYPE_i16, NULL },
-	{ 4, GRAFT_DTYPE_i32, NULL },
-	{ 5, GRAFT_DTYPE_i64, NULL }, { 6, GRAFT_DTYPE_f16, NULL }, { 7, GRAFT_DTYPE_f32, NULL },
-	{ 8, GRAFT_DTYPE_f64, NULL },
-	{ 12, GRAFT_DTYPE_bool, NULL }, { 13, GRAFT_DTYPE_bf16, NULL }, { 29, GRAFT_DTYPE_f8e4m3fn, NULL },
-	{ 30, GRAFT_DTYPE_f8e5m2, NULL }, { 31, GRAFT_DTYPE_f8e4m3fnuz, NULL },
-	{ 9, GRAFT_DTYPE_COUNT, "complex32" }, { 10, GRAFT_DTYPE_COUNT, "complex64" },
-	{ 11, GRAFT_DTYPE_COUNT, "complex128" },
-	{ 28, GRAFT_DTYPE_COUNT, "uint16" }, { 32, GRAFT_DTYPE_COUNT, "float8_e5m2fnuz" },
-	{ 33, GRAFT_DTYPE_COUNT, "float8_e8m0fnu" },
-	{ 34, GRAFT_DTYPE_COUNT, "uint32" }, { 35, GRAFT_DTYPE_COUNT, "uint64" },
+static const struct { int number; graft_dtype dtype; } dtypes[] = {
+	{ 1, GRAFT_DTYPE_u8 }, { 2, GRAFT_DTYPE_i8 }, { 3, GRAFT_DTYPE_i16 }, { 4, GRAFT_DTYPE_i32 },
+	{ 5, GRAFT_DTYPE_i64 }, { 6, GRAFT_DTYPE_f16 }, { 7, GRAFT_DTYPE_f32 }, { 8, GRAFT_DTYPE_f64 },
+	{ 9, GRAFT_DTYPE_c32 }, { 10, GRAFT_DTYPE_c64 }, { 11, GRAFT_DTYPE_c128 }, { 12, GRAFT_DTYPE_bool },
+	{ 13, GRAFT_DTYPE_bf16 }, { 28, GRAFT_DTYPE_u16 }, { 29, GRAFT_DTYPE_f8e4m3fn }, { 30, GRAFT_DTYPE_f8e5m2 },
+	{ 31, GRAFT_DTYPE_f8e4m3fnuz }, { 32, GRAFT_DTYPE_f8e5m2fnuz }, { 33, GRAFT_DTYPE_f8e8m0fnu },
+	{ 34, GRAFT_DTYPE_u32 }, { 35, GRAFT_DTYPE_u64 },
 };
+
+static const char *const kept_names[] = {
+#define X(name, bytes, torch) [GRAFT_DTYPE_##name - GRAFT_DTYPE_COUNT] = torch,
+	GRAFT_KEPT_DTYPE_MAP(X)
+#undef X
+};
+
+const char *torch_kept_name(graft_dtype d)
+{
+	return dtype_is_kept(d) ? kept_names[d - GRAFT_DTYPE_COUNT] : NULL;
+}
 
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
 
 graft_dtype torch_dtype(Json v)
 {
 	int64_t number = json_int(v, INT64_MIN, INT64_MAX);
-	for (size_t i = 0; i < N_DTYPES; i++) {
-		if (dtypes[i].number != number)
-			continue;
-		if (dtypes[i].name)
-			json_fail(v, GRAFT_E_UNSUPPORTED, "dtype %s (%lld); graft has no such element type",
-			          dtypes[i].name, (long long)number);
-		return dtypes[i].dtype;
-	}
+	for (size_t i = 0; i < N_DTYPES; i++)
+		if (dtypes[i].number == number)
+			return dtypes[i].dtype;
 	json_fail(v, GRAFT_E_GRAPH, "%lld is not the number of a dtype", (long long)number);
 }
 

@@ -5,7 +5,7 @@
 struct Alias {
 	uint32_t n;                           /* values with a smaller id are in the table */
 	uint32_t *parent;
-	bool *written;                        /* by class */
+	uint32_t *writes;                     /* by class: operands that are written */
 };
 
 static uint32_t root(const Alias *a, uint32_t i)
@@ -33,7 +33,7 @@ Alias *alias_of(Graph *g, Arena *into)
 	Alias *a = NEW(into, Alias);
 	a->n = g->next_value;
 	a->parent = NEW_ARRAY(into, a->n, uint32_t);
-	a->written = NEW_ARRAY(into, a->n, bool);
+	a->writes = NEW_ARRAY(into, a->n, uint32_t);
 	for (uint32_t i = 0; i < a->n; i++)
 		a->parent[i] = i;
 	for (const Node *n = g->first; n; n = n->next)
@@ -44,7 +44,7 @@ Alias *alias_of(Graph *g, Arena *into)
 	for (const Node *n = g->first; n; n = n->next)
 		for (uint32_t i = 0; i < n->n_in; i++)
 			if (has_storage(n->in[i].value) && (node_effect(n, i) & MAY_WRITE))
-				a->written[root(a, n->in[i].value->id)] = true;
+				a->writes[root(a, n->in[i].value->id)]++;
 	return a;
 }
 
@@ -68,13 +68,19 @@ void alias_join(Alias *a, const Value *x, const Value *y)
 {
 	uint32_t i = alias_class(a, x), j = alias_class(a, y);
 	assert(i < a->n && j < a->n);
-	bool written = a->written[i] || a->written[j];
+	if (i == j)
+		return;
 	a->parent[i > j ? i : j] = i < j ? i : j;
-	a->written[i < j ? i : j] = written;
+	a->writes[i < j ? i : j] += a->writes[i > j ? i : j];
+}
+
+uint32_t alias_writes(const Alias *a, const Value *v)
+{
+	uint32_t class = alias_class(a, v);
+	return class < a->n ? a->writes[class] : 0;
 }
 
 bool alias_written(const Alias *a, const Value *v)
 {
-	uint32_t class = alias_class(a, v);
-	return class < a->n && a->written[class];
+	return alias_writes(a, v);
 }

@@ -355,7 +355,8 @@ Output *graph_output(Graph *g, const char *name, Value *v)
 	return o;
 }
 
-void value_replace(Graph *g, Value *old, Value *by)
+/* writer NULL: all of them. */
+static void replace_uses(Graph *g, Value *old, Value *by, const Node *writer)
 {
 	assert(old != by && type_eq(g, &old->type, &by->type) == YES);
 	bool early = false;
@@ -363,12 +364,24 @@ void value_replace(Graph *g, Value *old, Value *by)
 		next = u->next;
 		if (u->node && old->def && old->def->unit && u->node->source == old->def->source)
 			continue;
+		if (u->node && writer && u->node->pos <= writer->pos)
+			continue;
 		early |= u->node && by->def && u->node->pos < by->def->pos;
 		use_set(u, by);
 	}
 	g->rewrites++;
 	if (early)
 		order_repair(g, by->def);
+}
+
+void value_replace(Graph *g, Value *old, Value *by)
+{
+	replace_uses(g, old, by, NULL);
+}
+
+void value_replace_written(Graph *g, Value *old, Value *by, const Node *writer)
+{
+	replace_uses(g, old, by, writer);
 }
 
 /* ---- nodes ---- */
@@ -474,7 +487,7 @@ static const char *type_text(Graph *g, const Type *t)
 static void node_types(Graph *g, const Node *n, const NodeSpec *s, Type *out)
 {
 	if (n->op->infer)
-		n->op->infer(&(Infer){ g, n, out, s->n_out });
+		node_infer(g, n, out, s->n_out);
 	for (uint32_t i = 0; i < s->n_out; i++) {
 		if (!n->op->infer && !declared(s, i))
 			fail_at(graph_job(g), GRAFT_E_GRAPH, s->out_names ? s->out_names[i] : NULL,
@@ -596,6 +609,49 @@ unsigned node_effect(const Node *n, uint32_t operand)
 	if (operand || n->op->effect == PURE || n->op->effect == ASSERTS)
 		return 0;
 	return n->op->effect == WRITES ? MAY_WRITE | MAY_SHARE : MAY_SHARE;
+}
+
+bool declared_name_fits(const char *op)
+{
+	const char *colons = strstr(op, "::");
+	return colons && colons != op && colons[2] && !strpbrk(op, ". \t") && !strchr(colons + 2, ':');
+}
+
+/* Is "_C.rms_norm.default" an overload of "_C::rms_norm"? */
+static bool is_overload(const char *name, const char *op)
+{
+	size_t space = strcspn(op, ":"), rest = strlen(op + space + 2);
+	if (strncmp(name, op, space) || name[space] != '.' || strncmp(name + space + 1, op + space + 2, rest))
+		return false;
+	char end = name[space + 1 + rest];
+	return !end || end == '.';
+}
+
+/* The op that a node functionalises; NULL: it does not. */
+static const char *functionalised(const Node *n)
+{
+	const Attr *op = strncmp(n->name, "higher_order.auto_functionalized", 32) ? NULL : node_attr_named(n, "arg0");
+	return op && op->kind == ATTR_STRING ? op->s : NULL;
+}
+
+void node_declare(Graph *g, Node *n, const Declared *d)
+{
+	const char *inner = op_code(n->op) == OP_unknown && !n->note ? functionalised(n) : NULL;
+	if (inner && is_overload(inner, d->op))
+		n->pure = true;
+	if (op_code(n->op) != OP_unknown || n->note || !is_overload(n->name, d->op))
+		return;
+	n->pure = d->pure;
+	uint8_t *effects = NEW_ARRAY(&g->arena, n->n_in, uint8_t);
+	for (uint32_t i = 0; i < n->n_in; i++)
+		effects[i] = i < 64 && d->writes >> i & 1 ? MAY_WRITE | MAY_SHARE : 0;
+	n->effects = effects;
+}
+
+void graph_declare(Graph *g, const Declared *d)
+{
+	for (Node *n = g->first; n; n = n->next)
+		node_declare(g, n, d);
 }
 
 bool node_writes(const Node *n)

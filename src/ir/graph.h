@@ -143,6 +143,7 @@ struct Node {
 	Origin origin;
 	/* tentative: the value it stands in for; goes back to it unless a rewrite consumes it */
 	Value *held;
+	Node *writer;                         /* tentative: what leaves `held` in its storage; NULL: the node that makes it */
 	Node *prev, *next;                    /* all live nodes, in order */
 	const char *pass;                     /* that made it or, dead, removed it; NULL: no pass */
 	Node *gone;                           /* dead: the one that was removed before */
@@ -240,6 +241,9 @@ typedef struct NodeSpec {
 } NodeSpec;
 Node *node_new(Graph *g, const NodeSpec *spec);
 
+/* The types of a known op's results by its shape rule, which sees no type that there are no kernels for. */
+void node_infer(Graph *g, const Node *n, Type *out, uint32_t n_out);
+
 /* Gives a new node what its text names and makes besides operands and results: values, and the sizes it makes. */
 void node_names(Graph *g, Node *n, Value *const *names, uint32_t n_names, Value *const *sizes, uint32_t n_sizes);
 void node_forget_names(Node *n);              /* it has no text any more */
@@ -248,6 +252,8 @@ void node_remove(Graph *g, Node *n);          /* a unit of its own; its outputs 
 /* Every use of old becomes one of `by` (same type), but for what the file says with the node that makes old; repairs the
  * order. */
 void value_replace(Graph *g, Value *old, Value *by);
+/* The same for what reads old behind `writer`, which leaves in its storage what `by` is. */
+void value_replace_written(Graph *g, Value *old, Value *by, const Node *writer);
 void value_take_name(Graph *g, Value *v, Value *from);/* v gets from's name, from a fresh one; for replaced roots */
 
 /* Does a use keep its value? All do, but that of a node that only asserts something. */
@@ -274,8 +280,9 @@ const char *unit_opens(Graph *g, const Node *n, bool spelled, Arena *a);
 typedef struct Ajar { Node *first, *end; const SourceNode *unit; struct Ajar *next; } Ajar;
 Ajar *unit_ajar(Node *n, Arena *a, Ajar *next);
 void unit_shut(Ajar *a);                      /* all of the list */
-/* n, which stands beside `of`, is looked at as a part of the file's node that of is from: its result i is of's. */
-void unit_join(Graph *g, Node *n, Node *of, uint32_t i);
+/* n, which stands beside `of`, is looked at as a part of the file's node that of is from: its one result is what stands at
+ * place `at` of of's places. */
+void unit_join(Graph *g, Node *n, Node *of, uint32_t at);
 /* What the unit's text names, in the order of the text: operands, results and the rest. The same place may be there
  * several times. */
 typedef struct UnitName { const char *place; Value *value; } UnitName;
@@ -286,6 +293,7 @@ typedef struct Alias Alias;
 Alias *alias_of(Graph *g, Arena *into);
 uint32_t alias_class(const Alias *a, const Value *v);             /* same number: may share memory */
 bool alias_written(const Alias *a, const Value *v);               /* somebody writes its storage */
+uint32_t alias_writes(const Alias *a, const Value *v);            /* by so many operands of nodes */
 void alias_join(Alias *a, const Value *x, const Value *y);        /* they are one from now on; both were there then */
 
 /* May `roots` be replaced by new nodes that stand where the last of their nodes stands and read `operands`? Units that
@@ -301,6 +309,12 @@ Move graph_can_move(Graph *g, const Alias *a, Value *const *roots, uint32_t n_ro
 
 /* MAY_... of an operand, from the op's row or, for an unknown op, what its reader knew; of a name: nothing. */
 unsigned node_effect(const Node *n, uint32_t operand);
+/* What somebody says of every overload of an op that graft does not know, "_C::rms_norm": that it is pure, or else which
+ * operands it writes, and that it does no more. Then the functionalised form of it is pure as well. */
+typedef struct Declared { const char *op; bool pure; uint64_t writes; } Declared;       /* writes: bit i is operand i */
+bool declared_name_fits(const char *op);      /* "ns::name" */
+void node_declare(Graph *g, Node *n, const Declared *d);      /* nothing, when it is another op */
+void graph_declare(Graph *g, const Declared *d);
 bool node_writes(const Node *n);              /* it may write some operand */
 bool graph_writes(const Graph *g);            /* some node may */
 /* May it be left out when nothing uses its results, and be merged with an equal one? */
@@ -330,6 +344,7 @@ void type_print(Text *t, const Type *type);   /* bf16[T, 7168] */
 /* "the negative size -1 at axis 0", or NULL when a value may have this type: rank, sizes and bytes within limits. */
 const char *type_wrong(Graph *g, const Type *type);
 bool dtype_is_float(graft_dtype d);
+static inline bool dtype_is_kept(graft_dtype d) { return d > GRAFT_DTYPE_COUNT; }     /* there are no kernels for it */
 /* torch's promotion, GRAFT_DTYPE_COUNT being none: of two operands of one kind; and of a stronger and a weaker kind
  * (tensors, 0-d tensors, literals), where the weaker counts only if it raises the category. */
 graft_dtype dtype_wider(graft_dtype a, graft_dtype b);

@@ -51,19 +51,19 @@ size_t graft_graph_count(const graft_graph *g, const char *op)
 const char *graft_dtype_name(graft_dtype dtype)
 {
 	static const char *const names[] = {
-#define X(name, bytes, safetensors) #name,
-		GRAFT_DTYPE_MAP(X)
+#define X(name, bytes, other) [GRAFT_DTYPE_##name] = #name,
+		GRAFT_DTYPE_MAP(X) GRAFT_KEPT_DTYPE_MAP(X)
 #undef X
 	};
-	return (unsigned)dtype < GRAFT_DTYPE_COUNT ? names[dtype] : "?";
+	return (unsigned)dtype < GRAFT_DTYPE_END && names[dtype] ? names[dtype] : "?";
 }
 
 size_t graft_dtype_size(graft_dtype dtype)
 {
 	static const uint8_t sizes[] = {
-#define X(name, bytes, safetensors) bytes,
-		GRAFT_DTYPE_MAP(X)
+#define X(name, bytes, other) [GRAFT_DTYPE_##name] = bytes,
+		GRAFT_DTYPE_MAP(X) GRAFT_KEPT_DTYPE_MAP(X)
 #undef X
 	};
-	return (unsigned)dtype < GRAFT_DTYPE_COUNT ? sizes[dtype] : 0;
+	return (unsigned)dtype < GRAFT_DTYPE_END ? sizes[dtype] : 0;
 }

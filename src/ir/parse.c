@@ -108,8 +108,9 @@ static Dim parse_dim(Parser *p)
 static const char *dtype_names(Arena *a)
 {
 	Text t = { .arena = a };
-	for (int i = 0; i < GRAFT_DTYPE_COUNT; i++)
-		text_printf(&t, "%s%s", i ? ", " : "", graft_dtype_name((graft_dtype)i));
+	for (int i = 0; i < GRAFT_DTYPE_END; i++)
+		if (i != GRAFT_DTYPE_COUNT)
+			text_printf(&t, "%s%s", i ? ", " : "", graft_dtype_name((graft_dtype)i));
 	return t.text;
 }
 

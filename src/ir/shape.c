@@ -585,3 +585,18 @@ void infer_constant(Infer *i)
 		infer_fail(i, "there are %u values for %s elements: give that many, or one for all",
 		           values->n, size_text(i, size));
 }
+
+/* ---- before and behind every rule ---- */
+
+void node_infer(Graph *g, const Node *n, Type *out, uint32_t n_out)
+{
+	Infer i = { g, n, out, n_out };
+	for (uint32_t k = 0; k < n->n_in; k++)
+		if (n->in[k].value && dtype_is_kept(n->in[k].value->type.dtype))
+			infer_fail(&i, "%s, which graft has no kernels for: only ops that it does not know may read it",
+			           operand_text(&i, k));
+	n->op->infer(&i);
+	for (uint32_t k = 0; k < n_out; k++)
+		if (dtype_is_kept(out[k].dtype))
+			infer_fail(&i, "it would make %s, which graft has no kernels for", graft_dtype_name(out[k].dtype));
+}

@@ -7,14 +7,14 @@ bool dtype_is_float(graft_dtype d) { return d >= GRAFT_DTYPE_f16 && d < GRAFT_DT
 
 bool dtype_parse(const char *s, size_t n, graft_dtype *out)
 {
-	static const char *const names[] = {
-#define X(name, bytes, safetensors) #name,
-		GRAFT_DTYPE_MAP(X)
+	static const struct { const char *name; graft_dtype dtype; } names[] = {
+#define X(name, bytes, other) { #name, GRAFT_DTYPE_##name },
+		GRAFT_DTYPE_MAP(X) GRAFT_KEPT_DTYPE_MAP(X)
 #undef X
 	};
-	for (int d = 0; d < GRAFT_DTYPE_COUNT; d++)
-		if (n == strlen(names[d]) && !memcmp(s, names[d], n)) {
-			*out = (graft_dtype)d;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (n == strlen(names[i].name) && !memcmp(s, names[i].name, n)) {
+			*out = names[i].dtype;
 			return true;
 		}
 	return false;

@@ -218,21 +218,21 @@ void unit_open(Graph *g, Node *n)
 
 /* ---- looks ---- */
 
-static const Places *joined(Graph *g, const Node *n, const Node *of, uint32_t i, const Places *p)
+static const Places *joined(Graph *g, const Node *n, uint32_t of, const Places *p)
 {
 	Places *made = NEW(&g->arena, Places);
 	const char **at = NEW_ARRAY(&g->arena, (size_t)n->n_in + n->n_out, const char *);
-	at[n->n_in + i] = p->at[of->n_in + i];
-	*made = (Places){ at, p->outer ? joined(g, n, of, i, p->outer) : NULL };
+	at[n->n_in] = p->at[of];
+	*made = (Places){ at, p->outer ? joined(g, n, of, p->outer) : NULL };
 	return made;
 }
 
-void unit_join(Graph *g, Node *n, Node *of, uint32_t i)
+void unit_join(Graph *g, Node *n, Node *of, uint32_t at)
 {
-	assert(n->next == of || of->next == n);
+	assert((n->next == of || of->next == n) && n->n_out == 1);
 	if (!of->unit)
 		return;
 	n->source = of->source;
 	n->unit = of->unit;
-	n->places = joined(g, n, of, i, of->places);
+	n->places = joined(g, n, at, of->places);
 }

@@ -41,7 +41,7 @@ static void verify_results(Graph *g, const Node *n)
 static void verify_types(Graph *g, const Node *n)
 {
 	Type *types = NEW_ARRAY(&g->arena, n->n_out, Type);
-	n->op->infer(&(Infer){ g, n, types, n->n_out });
+	node_infer(g, n, types, n->n_out);
 	for (uint32_t i = 0; i < n->n_out; i++)
 		if (type_eq(g, &types[i], &n->out[i]->type) != YES)
 			broken(g, n, "its type is not what the shape rule gives");

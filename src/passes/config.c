@@ -26,17 +26,44 @@ static void new_body(Job *job, void *arg)
 	config_start(c, c->ctx, &c->arena);
 }
 
-static void add_pass(graft_config *c, const Pass *pass, Arena *into)
+static size_t place_of(const graft_config *c, const Pass *p)
 {
-	c->pass = arena_grow(into, c->pass, c->n_pass, &c->cap_pass, sizeof *c->pass);
-	c->flags = arena_grow(into, c->flags, c->n_pass, &c->cap_flags, sizeof *c->flags);
-	c->flags[c->n_pass] = (Setting){ GRAFT_AUTO, NULL };
-	c->pass[c->n_pass++] = pass;
+	size_t i = 0;
+	while (c->pass[i] != p)
+		i++;
+	return i;
 }
 
-void config_add_pass(graft_config *c, const Pass *pass)
+static void add_pass(graft_config *c, const Pass *pass, const Pass *before, Arena *into)
 {
-	add_pass(c, pass, &c->arena);
+	size_t at = before ? place_of(c, before) : c->n_pass;
+	c->pass = arena_grow(into, c->pass, c->n_pass, &c->cap_pass, sizeof *c->pass);
+	c->flags = arena_grow(into, c->flags, c->n_pass, &c->cap_flags, sizeof *c->flags);
+	memmove(c->flags + at + 1, c->flags + at, (c->n_pass - at) * sizeof *c->flags);
+	memmove(c->pass + at + 1, c->pass + at, (c->n_pass - at) * sizeof *c->pass);
+	c->flags[at] = (Setting){ GRAFT_AUTO, NULL };
+	c->pass[at] = pass;
+	c->n_pass++;
+}
+
+void config_add_pass(graft_config *c, const Pass *pass, const Pass *before)
+{
+	add_pass(c, pass, before, &c->arena);
+}
+
+const Pass *config_first_fusion(const graft_config *c)
+{
+	for (size_t i = 0; i < c->n_pass; i++)
+		if (c->pass[i]->kernel)
+			return c->pass[i];
+	return NULL;
+}
+
+void config_declare(graft_config *c, Declared d)
+{
+	d.op = arena_strdup(&c->arena, d.op);
+	c->declared = arena_grow(&c->arena, c->declared, c->n_declared, &c->cap_declared, sizeof *c->declared);
+	c->declared[c->n_declared++] = d;
 }
 
 void config_start(graft_config *c, graft_context *ctx, Arena *into)
@@ -45,7 +72,7 @@ void config_start(graft_config *c, graft_context *ctx, Arena *into)
 	c->level = 2;
 	c->limit = -1;
 	for (size_t i = 0; i < n_passes; i++)
-		add_pass(c, &pass_table[i], into);
+		add_pass(c, &pass_table[i], NULL, into);
 }
 
 const Pass *config_pass(const graft_config *c, const char *name, size_t n)
@@ -82,14 +109,6 @@ void graft_config_free(graft_config *c)
 }
 
 /* ---- settings ---- */
-
-static size_t place_of(const graft_config *c, const Pass *p)
-{
-	size_t i = 0;
-	while (c->pass[i] != p)
-		i++;
-	return i;
-}
 
 static const char *all_passes(const graft_config *c, Arena *a)
 {

@@ -11,12 +11,14 @@ struct graft_config {
 	graft_context *ctx;
 	int level;
 	const char *level_who;
-	const Pass **pass;                    /* graft's in pipeline order, then the user's rules */
+	const Pass **pass;                    /* in pipeline order; the user's rules stand behind graft's, or where they say */
 	Setting *flags;                       /* one per pass; who NULL: nobody asked */
 	size_t n_pass, cap_pass, cap_flags;
 	const Pass **list;                    /* exactly these, ended by NULL; NULL: the level's pipeline */
 	const char *list_who;
 	int64_t limit;                        /* negative: none */
+	Declared *declared;                   /* of ops that graft does not know, the later one counts */
+	size_t n_declared, cap_declared;
 	const char *target_path;              /* caps file; NULL: this machine */
 	graft_format format;                  /* the graph will be saved in; AUTO: that of its file */
 	graft_pass_hook hook;
@@ -25,7 +27,10 @@ struct graft_config {
 
 /* The pipeline of a configuration nobody changed lives in `into`. */
 void config_start(graft_config *c, graft_context *ctx, Arena *into);
-void config_add_pass(graft_config *c, const Pass *pass);      /* the pass must live as long as the configuration */
+/* In front of another; NULL: at the end. The pass must live as long as the configuration. */
+void config_add_pass(graft_config *c, const Pass *pass, const Pass *before);
+const Pass *config_first_fusion(const graft_config *c);       /* the first pass that needs a kernel; NULL: none */
+void config_declare(graft_config *c, Declared d);             /* d.op is copied */
 const Pass *config_pass(const graft_config *c, const char *name, size_t n);   /* NULL: none */
 
 /* For calls that add to a configuration: its failures go to job until the job ends. */

@@ -56,6 +56,7 @@ static void spread(Sweep *s)
 		for (uint32_t i = 0; i < n->n_out; i++)
 			see(s, n->out[i]);
 		keep_value(s, n->held);
+		keep_node(s, n->writer);
 	}
 }
 

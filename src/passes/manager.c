@@ -62,6 +62,7 @@ static void run_body(Job *job, void *arg)
 		.free = p->config->format >= GRAFT_FORMAT_JSON && p->config->format <= GRAFT_FORMAT_DOT,
 		.backup = p->report ? &p->backup : NULL,
 		.scratch = &job->scratch, .target = p->target, .budget = &p->budget,
+		.declared = p->config->declared, .n_declared = p->config->n_declared,
 	};
 	g->pass = arena_strdup(&g->arena, s->pass->name);
 	if (s->pass->run)
@@ -274,6 +275,8 @@ static void optimize_body(Job *job, void *arg)
 	p->until = PIPELINE_WHOLE;
 	p->report = report_new(job, ctx);
 	p->target = target_open(job, ctx, p->config->target_path, &job->scratch);
+	for (size_t i = 0; i < p->config->n_declared; i++)
+		graph_declare(p->g, &p->config->declared[i]);
 	pipeline_run(p, job);
 	p->report->arena.job = NULL;
 }

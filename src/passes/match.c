@@ -108,10 +108,34 @@ static bool bind_attr(Match *m, int name, Attr a)
 	return true;
 }
 
+static bool is_number(const Attr *a)
+{
+	return a->kind == ATTR_INT || a->kind == ATTR_FLOAT || a->kind == ATTR_BOOL;
+}
+
+/* What of an op that graft does not know is not given is none, and none is nothing that could be bound. */
+static bool key_fits(Match *m, const AttrArg *a, const Node *n)
+{
+	const Attr *found = node_attr_named(n, a->key), none = { .kind = ATTR_NONE };
+	found = found ? found : &none;
+	if (a->name >= 0)
+		return found->kind != ATTR_NONE && bind_attr(m, a->name, *found);
+	return is_number(found) && is_number(&a->literal) ? same_number(found, &a->literal) :
+		attr_same(found, &a->literal);
+}
+
+/* An op that graft does not know is found again by its name and an attribute that fits: what does not fit then is worth
+ * telling. */
 static bool attrs_fit(Match *m, const Term *t, const Node *n)
 {
 	for (int i = 0; i < t->n_attr; i++) {
 		const AttrArg *a = &t->attr[i];
+		if (a->key) {
+			if (key_fits(m, a, n))
+				continue;
+			m->s.depth += i > 0;
+			return miss(m, (Miss){ .code = "attribute", .node = n, .term = t, .attr = i });
+		}
 		Attr found = *node_attr(n, a->index);
 		if (found.kind == ATTR_AXIS)
 			found.i = from_front(found.i, axis_rank(n));
@@ -200,18 +224,24 @@ static bool is_matched(const Match *m, const Node *n)
 	return false;
 }
 
+static bool is_op(const Term *t, const Node *n)
+{
+	return n->op == t->op && !n->note && !strcmp(n->name, t->name);
+}
+
 /* Binds the node itself: its op, attributes and results, not yet its operands. */
 static bool take_node(Match *m, int line, const Term *t, Node *n)
 {
 	const Line *l = line >= 0 ? &m->p->match[line] : NULL;
-	if (n->op != t->op || !arity_fits(t, n) || is_matched(m, n) || (l && (uint32_t)l->n_out > n->n_out))
+	uint32_t n_out = l && !l->writes ? (uint32_t)l->n_out : 0;
+	if (!is_op(t, n) || !arity_fits(t, n) || is_matched(m, n) || n_out > n->n_out)
 		return l && l->optional ? false : miss(m, (Miss){ .code = "structure", .node = n, .term = t });
 	if (!attrs_fit(m, t, n))
 		return false;
 	m->s.node[t->place] = n;
 	if (l)
 		m->s.done[line] = true;
-	for (int i = 0; l && i < l->n_out; i++)
+	for (uint32_t i = 0; i < n_out; i++)
 		if (!bind_value(m, l->out[i], n->out[i]))
 			return false;
 	m->s.depth += !l || !l->optional;
@@ -239,11 +269,27 @@ static const Term *first_term(const Match *m, Goal g)
 	return g.line >= 0 ? m->p->match[g.line].term : g.term;
 }
 
+/* The node that writes the goal's value is one of its users. */
+static bool reach_writer(Match *m, Goal g)
+{
+	State before;
+	copy_state(&before, &m->s);
+	for (const Term *t = first_term(m, g); t; t = t->other)
+		for (Use *u = g.value ? g.value->uses : NULL; u; u = u->next) {
+			if (u->node && take(m, g.line, t, u->node))
+				return true;
+			copy_state(&m->s, &before);
+		}
+	return false;
+}
+
 /* Up: the node that makes the goal's value, by one of the alternatives; or, when the line is optional, no node. */
 static bool reach(Match *m, Goal g)
 {
 	if (g.line >= 0 && m->s.done[g.line])
 		return solve(m);
+	if (g.line >= 0 && m->p->match[g.line].writes)
+		return reach_writer(m, g);
 	State before;
 	copy_state(&before, &m->s);
 	Node *def = g.value ? g.value->def : NULL;
@@ -333,15 +379,21 @@ static bool solve(Match *m)
 
 /* ---- telling ---- */
 
-static void tell_attr(const Miss *w, Text *t)
+static void tell_attr(const Match *m, const Miss *w, Text *t)
 {
 	const AttrArg *a = &w->term->attr[w->attr];
-	const AttrSpec *spec = &w->node->op->attrs[a->index];
-	text_printf(t, "%s of %s '%s' is ", spec->name, w->node->op->name, node_label(w->node));
-	attr_print(t, spec, node_attr(w->node, a->index));
+	const AttrSpec *spec = a->key ? NULL : &w->node->op->attrs[a->index];
+	const Attr *found = a->key ? node_attr_named(w->node, a->key) : node_attr(w->node, a->index);
+	text_printf(t, "%s of %s '%s' is ", a->key ? a->key : spec->name, w->node->name, node_label(w->node));
+	if (found)
+		attr_print(t, spec, found);
+	else
+		text_puts(t, "not given");
 	text_puts(t, ", wanted ");
 	if (a->name < 0)
 		attr_print(t, spec, &a->literal);
+	else if (!found || found->kind == ATTR_NONE)
+		text_printf(t, "a value for %s", m->p->name[a->name]);
 	else
 		text_puts(t, "the same as elsewhere in the pattern");
 }
@@ -393,10 +445,10 @@ static void tell_wanted(const Match *m, const Term *wanted, Text *t)
 	const Term *first = line ? m->p->match[wanted->place].term : wanted;
 	for (const Term *k = first; k; k = k->other) {
 		const Term *before = first, *next = k->other;
-		while (before != k && before->op != k->op)
+		while (before != k && strcmp(before->name, k->name))
 			before = before->other;
 		if (before == k)
-			text_printf(t, "%s%s", k == first ? "" : next ? ", " : " or ", k->op->name);
+			text_printf(t, "%s%s", k == first ? "" : next ? ", " : " or ", k->name);
 	}
 }
 
@@ -408,7 +460,10 @@ static void tell_structure(const Match *m, const Miss *w, Text *t)
 	else
 		text_printf(t, "the same value in every place of %s", m->p->name[w->name]);
 	text_puts(t, ", found ");
-	tell_value(w->node ? (w->node->n_out ? w->node->out[0] : NULL) : w->value, t);
+	if (w->node && !w->node->n_out)
+		text_puts(t, w->node->name);
+	else
+		tell_value(w->node ? w->node->out[0] : w->value, t);
 }
 
 static void tell(Match *m, const Node *start)
@@ -416,7 +471,7 @@ static void tell(Match *m, const Node *start)
 	const Miss *w = &m->miss;
 	Text t = { .arena = m->run->scratch };
 	if (!strcmp(w->code, "attribute"))
-		tell_attr(w, &t);
+		tell_attr(m, w, &t);
 	else if (!strcmp(w->code, "not_constant"))
 		tell_constant(m, w, &t);
 	else
@@ -431,7 +486,7 @@ bool match_at(Match *m, const Pattern *p, Node *start)
 	m->miss = (Miss){ 0 };
 	m->whole = false;
 	for (const Term *t = p->match[p->start].term; t; t = t->other) {
-		if (start->op != t->op)
+		if (!is_op(t, start))
 			continue;
 		memset(&m->s, 0, offsetof(State, goal));
 		if (take(m, p->start, t, start))

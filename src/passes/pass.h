@@ -20,6 +20,8 @@ typedef struct PassRun {
 	Graph **backup;                       /* gets a copy of g before the first change; NULL: no need */
 	Arena *scratch;                       /* ends with this pass; refusals live here */
 	const struct Target *target;          /* what can be called where the graph will run; never NULL (probe.h) */
+	const Declared *declared;             /* what is known of ops that graft does not know */
+	size_t n_declared;
 	int64_t *budget;                      /* rewrites left over all passes; negative: no limit */
 	int64_t applied;
 	Refusal *refusals;

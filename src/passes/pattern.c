@@ -94,6 +94,39 @@ static bool word_literal(const AttrSpec *spec, const Token *t, Attr *out)
 	return spec->kind == ATTR_NAME && out->i >= 0;
 }
 
+/* The elements of what an op that graft does not know may carry; the [ is read. */
+static Attr read_any(Reader *r);
+
+static Attr read_list(Reader *r)
+{
+	Attr *list = NULL;
+	uint32_t n = 0;
+	size_t cap = 0;
+	while (!lex_accept(&r->lex, ']')) {
+		if (n)
+			lex_want(&r->lex, ',', "',' or ']'");
+		list = arena_grow(r->into, list, n, &cap, sizeof *list);
+		list[n++] = read_any(r);
+	}
+	return (Attr){ .kind = ATTR_LIST, .n = n, .list = list };
+}
+
+static Attr read_any(Reader *r)
+{
+	Attr a = { .kind = ATTR_NONE };
+	Token t = r->lex.tok;
+	if (read_number(r, &a))
+		return a;
+	if (lex_accept(&r->lex, '['))
+		return read_list(r);
+	if (t.kind == TOK_STRING)
+		a = (Attr){ .kind = ATTR_STRING, .s = arena_strndup(r->into, t.s, t.n) };
+	else if (!token_is_word(&t, "none"))
+		lex_fail_wanted(&r->lex, "a number, true, false, none, a quoted string or a list in []");
+	lex_next(&r->lex);
+	return a;
+}
+
 static Attr read_axes(Reader *r)
 {
 	int64_t axes[GRAFT_MAX_RANK];
@@ -129,11 +162,40 @@ static Attr read_literal(Reader *r, const AttrSpec *spec)
 	return a;
 }
 
+/* Of an op that graft does not know any attribute may be named, and may be missing in the graph. */
+static void read_key(Reader *r, Term *t)
+{
+	Token name = r->lex.tok;
+	if (t->n_attr == MAX_ATTRS)
+		lex_fail(&r->lex, &name, GRAFT_E_RULE, "an op in a rule may name %d attributes, this one is one more",
+		         MAX_ATTRS);
+	for (int i = 0; i < t->n_attr; i++)
+		if (!strncmp(t->attr[i].key, name.s, name.n) && !t->attr[i].key[name.n])
+			wrong(r, &name, "there are two attributes", name.s, name.n);
+	lex_next(&r->lex);
+	lex_want(&r->lex, '=', "'='");
+	AttrArg *a = &t->attr[t->n_attr++];
+	*a = (AttrArg){ .index = -1, .name = -1, .key = arena_strndup(r->into, name.s, name.n) };
+	Token v = r->lex.tok;
+	bool literal = token_is_word(&v, "true") || token_is_word(&v, "false") || token_is_word(&v, "none");
+	if (v.kind != TOK_NAME || literal) {
+		a->literal = read_any(r);
+		return;
+	}
+	lex_next(&r->lex);
+	a->name = add_name(r, &v);
+	r->p->is_attr[a->name] = true;
+}
+
 static void read_attr(Reader *r, Term *t)
 {
 	Token name = r->lex.tok;
 	if (name.kind != TOK_NAME)
 		lex_fail_wanted(&r->lex, "the name of an attribute");
+	if (op_code(t->op) == OP_unknown) {
+		read_key(r, t);
+		return;
+	}
 	int index = attr_index(t->op, name.s, name.n);
 	if (index < 0)
 		wrong(r, &name, arena_printf(r->into, "%s has no attribute", t->op->name), name.s, name.n);
@@ -186,7 +248,7 @@ static int next_place(Reader *r)
 	return r->p->n_places++;
 }
 
-static void read_arg(Reader *r, Arg *a)
+static void read_arg(Reader *r, const Term *of, Arg *a)
 {
 	Token t = r->lex.tok;
 	if (read_number(r, &a->number)) {
@@ -206,6 +268,11 @@ static void read_arg(Reader *r, Arg *a)
 	a->name = add_name(r, &t);
 	lex_next(&r->lex);
 	a->optional = lex_accept(&r->lex, '?');
+	a->written = !a->optional && lex_accept(&r->lex, '!');
+	if (a->written && (r->emit || op_code(of->op) != OP_unknown))
+		lex_fail(&r->lex, &t, GRAFT_E_RULE,
+		         "'!' says in match what an op that graft does not know writes; %s", r->emit ?
+		         "emit writes nothing" : "this one is known");
 }
 
 static void check_arity(Reader *r, const Token *at, const Term *t)
@@ -228,6 +295,15 @@ static void check_given(Reader *r, const Token *at, const Term *t)
 	}
 }
 
+/* A dotted name that is none of graft's is that of an op it does not know. */
+static const Op *find_op(const Reader *r, const Token *t)
+{
+	const Op *op = op_find(t->s, t->n);
+	if (!op && !memchr(t->s, '.', t->n))
+		wrong(r, t, "no such op:", t->s, t->n);
+	return op ? op : &op_table[OP_unknown];
+}
+
 static Term *read_term(Reader *r, int place)
 {
 	Token op = r->lex.tok;
@@ -235,9 +311,8 @@ static Term *read_term(Reader *r, int place)
 		lex_fail_wanted(&r->lex, "an op");
 	Term *t = NEW(r->into, Term);
 	t->place = place;
-	t->op = op_find(op.s, op.n);
-	if (!t->op)
-		wrong(r, &op, "no such op:", op.s, op.n);
+	t->op = find_op(r, &op);
+	t->name = op_code(t->op) == OP_unknown ? arena_strndup(r->into, op.s, op.n) : t->op->name;
 	lex_next(&r->lex);
 	lex_want(&r->lex, '(', "'(' and operands");
 	while (!lex_accept(&r->lex, ')')) {
@@ -245,7 +320,8 @@ static Term *read_term(Reader *r, int place)
 			lex_want(&r->lex, ',', "',' or ')'");
 		if (t->n_in == MAX_ARGS)
 			lex_fail(&r->lex, &op, GRAFT_E_RULE, "an op in a rule may have %d operands", MAX_ARGS);
-		read_arg(r, &t->in[t->n_in++]);
+		read_arg(r, t, &t->in[t->n_in]);
+		t->n_in++;
 	}
 	check_arity(r, &op, t);
 	if (lex_accept(&r->lex, '{'))
@@ -253,6 +329,13 @@ static Term *read_term(Reader *r, int place)
 	if (r->emit)
 		check_given(r, &op, t);
 	return t;
+}
+
+static void define(Reader *r, const Token *at, int name, int index)
+{
+	if (r->p->line_of[name] >= 0)
+		wrong(r, at, "there are two definitions of", r->p->name[name], strlen(r->p->name[name]));
+	r->p->line_of[name] = index;
 }
 
 static void read_outs(Reader *r, Line *l, int index)
@@ -263,10 +346,8 @@ static void read_outs(Reader *r, Line *l, int index)
 		if (t.kind != TOK_NAME || l->n_out == MAX_ARGS)
 			lex_fail_wanted(&r->lex, "the name of a result");
 		int before = p->n_names, name = add_name(r, &t);
-		if (!r->emit && p->line_of[name] >= 0)
-			wrong(r, &t, "there are two definitions of", t.s, t.n);
 		if (!r->emit)
-			p->line_of[name] = index;
+			define(r, &t, name, index);
 		else if (name < before && p->line_of[name] < 0)
 			wrong(r, &t, "emit defines what match does not make:", t.s, t.n);
 		l->out[l->n_out++] = name;
@@ -282,10 +363,62 @@ static void check_outs(Reader *r, const Token *at, const Line *l, const Term *t)
 		         l->n_out);
 }
 
+/* The operand with a '!'; -1: none. */
+static int written_name(const Term *t)
+{
+	for (int i = 0; i < t->n_in; i++)
+		if (t->in[i].written)
+			return t->in[i].name;
+	return -1;
+}
+
+static int count_written(const Term *t)
+{
+	int n = 0;
+	for (int i = 0; i < t->n_in; i++)
+		n += t->in[i].written;
+	return n;
+}
+
+static void check_nothing_written(const Reader *r, const Token *at, const Term *t)
+{
+	if (count_written(t))
+		lex_fail(&r->lex, at, GRAFT_E_RULE, "a line that marks what it writes names no results");
+	for (int i = 0; i < t->n_in; i++)
+		if (t->in[i].kind == ARG_TERM)
+			check_nothing_written(r, at, t->in[i].term);
+}
+
+/* A line without results is there for what its node writes. */
+static void read_writing_line(Reader *r, Line *l, int index)
+{
+	Token at = r->lex.tok;
+	Term **end = &l->term;
+	do {
+		Term *t = *end = read_term(r, index);
+		if (count_written(t) != 1 || written_name(t) != written_name(l->term))
+			lex_fail(&r->lex, &at, GRAFT_E_RULE,
+			         "a line without results names the one operand that is written, the same in every "
+			         "alternative: f.default(y!, x)");
+		for (int i = 0; i < t->n_in; i++)
+			if (t->in[i].kind == ARG_TERM)
+				check_nothing_written(r, &at, t->in[i].term);
+		end = &t->other;
+	} while (lex_accept(&r->lex, '|'));
+	l->writes = true;
+	l->n_out = 1;
+	l->out[0] = written_name(l->term);
+	define(r, &at, l->out[0], index);
+}
+
 static void read_line(Reader *r, Line *l, int index)
 {
 	Token at = r->lex.tok;
 	l->same = -1;
+	if (!r->emit && at.kind == TOK_NAME && is_call(r)) {
+		read_writing_line(r, l, index);
+		return;
+	}
 	read_outs(r, l, index);
 	l->optional = lex_accept(&r->lex, '?');
 	lex_want(&r->lex, '=', "'=' or '?='");
@@ -300,6 +433,7 @@ static void read_line(Reader *r, Line *l, int index)
 	do {
 		*end = read_term(r, index);
 		check_outs(r, &at, l, *end);
+		check_nothing_written(r, &at, *end);
 		end = &(*end)->other;
 	} while (!r->emit && lex_accept(&r->lex, '|'));
 }
@@ -414,6 +548,10 @@ static void find_roots(Reader *r)
 		}
 	if (!p->n_roots)
 		fail_at(r->job, GRAFT_E_RULE, p->label, "emit must define at least one value of match again");
+	for (int i = 0; i < p->n_match; i++)
+		p->writes |= p->match[i].writes;
+	if (p->writes && (p->n_roots > 1 || !p->match[p->line_of[p->root[0]]].writes))
+		fail_at(r->job, GRAFT_E_RULE, p->label, "what a line of match writes ('!') must be all that emit defines again");
 	if (p->rule->tentative && (p->n_emit > 1 || p->emit[0].n_out > 1 || !p->emit[0].term))
 		fail_at(r->job, GRAFT_E_RULE, p->label, "a tentative rule emits one node with one result");
 }
@@ -437,8 +575,12 @@ static void check_emit(Reader *r)
 			if (used[k] && !bound[k])
 				bad(r, "emit reads a name that not every match binds, or that it replaces:",
 				    p->name[k]);
-		for (int k = 0; k < l->n_out; k++)
+		for (int k = 0; k < l->n_out; k++) {
+			if (l->term && op_code(l->term->op) == OP_unknown && p->line_of[l->out[k]] < 0)
+				bad(r, "graft does not know the op, and so not the type of what replaces nothing:",
+				    p->name[l->out[k]]);
 			bound[l->out[k]] = true;
+		}
 		if (!l->term && (p->line_of[l->out[0]] < 0 || l->n_out > 1))
 			bad(r, "emit gives a second name to", p->name[l->same]);
 	}

@@ -4,6 +4,8 @@
  *     s = pow(x, 2) | mul(x, x)         └─ other ──> the next alternative
  *     n = div(x, sqrt(v))               in[1] is a TERM of its own
  *
+ *     f.default(y!, x)                 writes ── out[0] is y, which is an operand and no result
+ *
  * Every name of both texts has a number, every node of `match` a place in Match.node: a line its own number, a nested
  * term one from MAX_LINES on.
  */
@@ -24,19 +26,22 @@ typedef enum ArgKind {
 typedef struct Arg {
 	ArgKind kind;
 	bool optional;                        /* VALUE, written w?: the operand may be missing */
+	bool written;                         /* VALUE, written y!: the line's, what the node leaves in its storage */
 	int name;
 	Attr number;                          /* BOOL, INT or FLOAT */
 	const struct Term *term;
 } Arg;
 
 typedef struct AttrArg {
-	int index;                            /* in the op's row */
+	int index;                            /* in the op's row; -1: */
+	const char *key;                      /* the name of an attribute of an unknown op */
 	int name;                             /* -1: the literal */
 	Attr literal;
 } AttrArg;
 
 typedef struct Term {
 	const Op *op;
+	const char *name;                     /* the op's, as a node has it */
 	int place;                            /* in Match.node */
 	int n_in, n_attr;
 	Arg in[MAX_ARGS];
@@ -47,6 +52,7 @@ typedef struct Term {
 typedef struct Line {
 	int out[MAX_ARGS], n_out;
 	bool optional;                        /* ?= */
+	bool writes;                          /* out[0] is no result, but an operand it writes: f(y!, x) */
 	Term *term;                           /* NULL: y = x, in emit only */
 	int same;                             /* y = x: x */
 } Line;
@@ -61,6 +67,7 @@ typedef struct Pattern {
 	Line match[MAX_LINES], emit[MAX_LINES];
 	int root[MAX_LINES];                  /* names that emit defines again */
 	int start, join;                      /* lines: of the first root; of join_at, -1: none */
+	bool writes;                          /* the root, the only one, is what a line writes */
 	int deep;                             /* a match that stood this far is worth telling about */
 } Pattern;
 

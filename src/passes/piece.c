@@ -65,7 +65,7 @@ static bool keeps_rows(Graph *g, const Node *n, const Value *out)
 {
 	const Value *x = n->in[0].value;
 	switch (op_code(n->op)) {
-	case OP_clone:
+	case OP_clone: case OP_contiguous: case OP_alias:
 		return true;
 	case OP_reshape: case OP_expand:
 		return same_last(g, x, out);

@@ -3,12 +3,13 @@
  * Tentative: a norm that no fusion takes goes back to the ops it was spelled in, so that an exported graph is not
  * changed for nothing. Two rules, because the casts tell where the product with the weight is rounded. `xf`, `wf` and
  * `nc` are the same values as `x`, `w` and `n` where a model has no casts; a cast to the dtype that was there is a clone
- * in some exports.
+ * or an alias in some exports.
  *
- * What it takes by itself has the bits of the norm on the CPU, where a norm sums its rows as mean does. A division by
- * the square root has not, and is taken when the pass is asked for by name.
+ * What it takes by itself has the bits of the norm on the CPU, where a norm sums its rows as mean and sum do, and mean
+ * is the sum divided by the number of columns. sum * (1 / n) has these bits where n is a power of two; for another n, and
+ * for a division by the square root, it has not, and is taken when the pass is asked for by name.
  */
-#include "rule.h"
+#include "match.h"
 
 static bool is_one_plus(const Value *w)
 {
@@ -58,6 +59,44 @@ static bool sums_fit(Match *m, const Value *x)
 	return true;
 }
 
+/* The number that a sum is divided by or multiplied with; false: it is none. */
+static bool factor_of(const Match *m, const Node *mean, double *out)
+{
+	for (uint32_t i = 2; i-- > 0;) {
+		const Value *v = mean->in[i].value;
+		Attr a;
+		if (!v || (m->alias && alias_written(m->alias, v)) || !value_scalar(v, &a) || a.kind == ATTR_BOOL)
+			continue;
+		*out = a.kind == ATTR_FLOAT ? a.f : (double)a.i;
+		return true;
+	}
+	return false;
+}
+
+/* Where the mean is spelled as sum / n or sum * (1 / n), is n the length of the last axis? */
+static bool mean_fits(Match *m)
+{
+	const Value *x = match_value(m, "x"), *mn = match_value(m, "mn");
+	OpCode op = op_code(mn->def->op);
+	Dim last = x->type.dims[x->type.rank - 1];
+	double found;
+	if (op == OP_mean)
+		return true;
+	if (!factor_of(m, mn->def, &found))
+		return refuse(m, "not_constant", "the sum is divided by what is no number in '%s'", mn->name);
+	if (!dim_is_const(last))
+		return refuse(m, "size_unknown", "the last axis of '%s' is symbolic, and '%s' makes the mean with %g", x->name,
+		              mn->name, found);
+	double wanted = op == OP_div ? (double)last.value : 1 / (double)last.value;
+	bool is_mean = found == wanted || (mn->type.dtype != GRAFT_DTYPE_f64 && (float)found == (float)wanted);
+	if (!is_mean)
+		return refuse(m, "mean", "'%s' makes the mean of %lld columns with %g", mn->name, (long long)last.value,
+		              found);
+	return op == OP_div || !(last.value & (last.value - 1)) || match_run(m)->keep ||
+	       refuse(m, "rounds", "'%s' multiplies by 1 / %lld; rms_norm divides, which may differ in the last bit; "
+	              "--enable recompose_rms_norm takes it", mn->name, (long long)last.value);
+}
+
 /* x / s is not x * (1 / s) in every bit. */
 static bool keeps_bits(Match *m)
 {
@@ -72,7 +111,7 @@ static bool norm_fits(Match *m)
 	const Value *x = match_value(m, "x");
 	if (!x->type.rank || !dtype_is_float(x->type.dtype))
 		return false;
-	return sums_fit(m, x) && weight_fits(m, x, match_value(m, "w")) && keeps_bits(m);
+	return sums_fit(m, x) && weight_fits(m, x, match_value(m, "w")) && mean_fits(m) && keeps_bits(m);
 }
 
 /* A weight multiplied in float32 and cast afterwards is the other rule's, which sees the cast. */
@@ -111,9 +150,10 @@ static void early_round(Match *m)
 }
 
 #define NORM \
-	"xf ?= cast(x) | clone(x)\n" \
+	"xf ?= cast(x) | clone(x) | alias(x)\n" \
 	"sq = pow(xf, 2) | mul(xf, xf) | square(xf)\n" \
-	"mn = mean(sq) {axes=[-1], keepdim=true}\n" \
+	"mn = mean(sq) {axes=[-1], keepdim=true} | div(sum(sq) {axes=[-1], keepdim=true}, count) " \
+	"| mul(sum(sq) {axes=[-1], keepdim=true}, part)\n" \
 	"v = add(mn, eps)\n" \
 	"n = mul(xf, rsqrt(v)) | mul(xf, reciprocal(sqrt(v))) | mul(xf, pow(v, -0.5)) | mul(xf, div(1, sqrt(v))) " \
 	"| div(xf, sqrt(v))\n"
@@ -121,15 +161,15 @@ static void early_round(Match *m)
 const Rule rules_recompose_rms_norm[] = {
 	{ .name  = "rms_norm_late",
 	  .match = NORM
-	           "wf ?= cast(w) | clone(w)\n"
+	           "wf ?= cast(w) | clone(w) | alias(w)\n"
 	           "t = mul(n, wf)\n"
 	           "y = cast(t)",
 	  .emit  = "y = rms_norm(x, w) {eps=eps, round=late}",
 	  .where = norm_fits, .tentative = true },
 	{ .name  = "rms_norm_early",
 	  .match = NORM
-	           "nc ?= cast(n) | clone(n)\n"
-	           "wf ?= cast(w) | clone(w)\n"
+	           "nc ?= cast(n) | clone(n) | alias(n)\n"
+	           "wf ?= cast(w) | clone(w) | alias(w)\n"
 	           "y = mul(nc, wf)",
 	  .emit  = "y = rms_norm(x, w) {eps=eps, round=round}",
 	  .where = early_fits, .attrs = early_round, .computed = "round", .tentative = true },

@@ -27,13 +27,19 @@ static Attr scalar_arg(const Match *m, const Arg *a)
 	return a->kind == ARG_NUMBER ? a->number : m->s.attr[a->name];
 }
 
+/* What emit says about attribute k of those it names. */
+static Attr named_attr(const Match *m, const AttrArg *a)
+{
+	return a->name < 0 ? a->literal : m->s.attr[a->name];
+}
+
 /* What emit says about attribute i; NONE: nothing. An integer does where a float is wanted. */
 static Attr emit_attr(const Match *m, const Term *t, int i)
 {
 	for (int k = 0; k < t->n_attr; k++) {
 		if (t->attr[k].index != i)
 			continue;
-		Attr a = t->attr[k].name < 0 ? t->attr[k].literal : m->s.attr[t->attr[k].name];
+		Attr a = named_attr(m, &t->attr[k]);
 		if (a.kind == ATTR_INT && t->op->attrs[i].kind == ATTR_FLOAT)
 			a = (Attr){ .kind = ATTR_FLOAT, .f = (double)a.i };
 		return a;
@@ -81,6 +87,22 @@ static Value *draft_out(Match *m, Node *n, int name)
 	return v;
 }
 
+static void draft_attrs(Match *m, Node *n, const Term *t)
+{
+	Arena *a = m->run->scratch;
+	bool known = op_code(t->op) != OP_unknown;
+	n->n_attr = (uint32_t)(known ? t->op->n_attrs : t->n_attr);
+	n->attr = NEW_ARRAY(a, n->n_attr, Attr);
+	n->attr_name = known ? NULL : NEW_ARRAY(a, n->n_attr, const char *);
+	for (int i = 0; i < (int)n->n_attr; i++) {
+		n->attr[i] = known ? emit_attr(m, t, i) : named_attr(m, &t->attr[i]);
+		if (!known)
+			n->attr_name[i] = t->attr[i].key;
+		else if (n->attr[i].kind == ATTR_NONE && t->op->attrs[i].fallback)
+			attr_default(m->run->g, &t->op->attrs[i], &n->attr[i]);
+	}
+}
+
 static Draft *draft_line(Match *m, Value *const *made, const Line *l)
 {
 	Arena *a = m->run->scratch;
@@ -88,18 +110,12 @@ static Draft *draft_line(Match *m, Value *const *made, const Line *l)
 	Draft *d = NEW(a, Draft);
 	Node *n = &d->node;
 	n->op = t->op;
-	n->name = t->op->name;
+	n->name = t->name;
 	n->n_in = (uint32_t)t->n_in;
 	n->in = NEW_ARRAY(a, n->n_in, Use);
 	for (uint32_t i = 0; i < n->n_in; i++)
 		n->in[i] = (Use){ .value = draft_arg(m, made, &t->in[i]), .node = n };
-	n->n_attr = t->op->n_attrs;
-	n->attr = NEW_ARRAY(a, n->n_attr, Attr);
-	for (int i = 0; i < t->op->n_attrs; i++) {
-		n->attr[i] = emit_attr(m, t, i);
-		if (n->attr[i].kind == ATTR_NONE && t->op->attrs[i].fallback)
-			attr_default(m->run->g, &t->op->attrs[i], &n->attr[i]);
-	}
+	draft_attrs(m, n, t);
 	n->n_out = (uint32_t)l->n_out;
 	d->types = NEW_ARRAY(a, n->n_out, Type);
 	n->out = NEW_ARRAY(a, n->n_out, Value *);
@@ -114,12 +130,23 @@ static void infer_body(Job *job, void *arg)
 {
 	Inference *i = arg;
 	graph_enter(i->g, job);
-	i->node->op->infer(&(Infer){ i->g, i->node, i->out, i->node->n_out });
+	node_infer(i->g, i->node, i->out, i->node->n_out);
+}
+
+/* What an op that graft does not know makes is what it replaces. */
+static void root_types(const Match *m, const Line *l, Draft *d)
+{
+	for (int i = 0; i < l->n_out; i++)
+		d->types[i] = m->s.value[l->out[i]]->type;
 }
 
 /* The shape rule's own words when it does not take the operands. */
-static bool draft_types(Match *m, Draft *d)
+static bool draft_types(Match *m, const Line *l, Draft *d)
 {
+	if (!d->node.op->infer) {
+		root_types(m, l, d);
+		return true;
+	}
 	Graph *g = m->run->g;
 	graft_error err;
 	Inference i = { g, &d->node, d->types };
@@ -197,8 +224,16 @@ static Node *last_root(const Match *m)
 	return last;
 }
 
+/* What it writes is what the match makes of it (writes_stand), no write that is in the way. */
+static bool is_own_write(const Match *m, const Node *n)
+{
+	return m->p->writes && n == root_node(m, 0);
+}
+
 static bool writes_class(const Match *m, const Node *n, uint32_t class)
 {
+	if (is_own_write(m, n))
+		return false;
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if ((node_effect(n, i) & MAY_WRITE) && n->in[i].value && n->in[i].value->kind != VALUE_LITERAL &&
 		    alias_class(m->alias, n->in[i].value) == class)
@@ -244,7 +279,7 @@ static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 {
 	if (!m->alias || only_views(m))
 		return true;
-	for (int i = 0; i < m->p->n_roots; i++) {
+	for (int i = 0; i < m->p->n_roots && !m->p->writes; i++) {
 		const Value *v = m->s.value[m->p->root[i]];
 		if (alias_written(m->alias, v))
 			return refuse(m, "hazard", "the storage of '%s' is written in place", v->name);
@@ -263,11 +298,109 @@ static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 	return true;
 }
 
+/* ---- what graft does not know ---- */
+
+/* "_C::rms_norm" of "_C.rms_norm.default". */
+static const char *declared_name(const Match *m, const Node *n)
+{
+	const char *dot = strchr(n->name, '.');
+	size_t space = dot ? (size_t)(dot - n->name) : strlen(n->name);
+	const char *name = dot ? dot + 1 : "";
+	return arena_printf(m->run->scratch, "%.*s::%.*s", (int)space, n->name, (int)strcspn(name, "."), name);
+}
+
+/* A node that goes must do no more than make what is replaced. */
+static bool does_no_more(Match *m)
+{
+	for (int i = 0; i < m->p->n_roots && !m->p->writes; i++) {
+		const Node *n = root_node(m, i);
+		if (op_code(n->op) == OP_unknown && !node_is_pure(n))
+			return refuse(m, "hazard", "%s '%s' is not known to graft and may do more; if it does not, say 'pure %s'",
+			              n->name, node_label(n), declared_name(m, n));
+	}
+	return true;
+}
+
+/* Has nothing else this storage, where v is made? */
+static bool is_fresh(const Value *v)
+{
+	const Node *n = v->def;
+	if (!n || n->n_out != 1 || (op_code(n->op) == OP_unknown && !n->pure))
+		return false;
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (n->in[i].value && (node_effect(n, i) & MAY_SHARE))
+			return false;
+	return true;
+}
+
+static bool writes_one(Match *m, const Node *w, const Value *y)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < w->n_in + w->n_names; i++) {
+		const Value *v = w->in[i].value;
+		n += v == y;
+		if (v && v != y && v->kind != VALUE_LITERAL && (node_effect(w, i) & MAY_WRITE))
+			return refuse(m, "hazard", "%s may write '%s', too; say what it writes: 'writes %s' and the numbers "
+			              "of its operands, from 0", w->name, v->name, declared_name(m, w));
+	}
+	return n == 1 || refuse(m, "hazard", "%s reads '%s', which it writes", w->name, y->name);
+}
+
+static bool read_behind(Match *m, const Node *w, const Value *y)
+{
+	for (const Use *u = y->uses; u; u = u->next)
+		if (u->node && u->node != w && u->node->pos < w->pos && use_counts(u))
+			return refuse(m, "hazard", "%s '%s' uses '%s' before %s writes it", u->node->name,
+			              node_label(u->node), y->name, w->name);
+	return true;
+}
+
+/* `f(y!, x)`: the storage of y is made here, shared with nothing where f writes it, and written by nothing else, so what
+ * reads it behind f reads what f left there. */
+static bool write_stands(Match *m)
+{
+	if (!m->p->writes)
+		return true;
+	const Value *y = m->s.value[m->p->root[0]];
+	const Node *w = root_node(m, 0);
+	for (uint32_t i = 0; i < w->n_out; i++)
+		if (value_used(w->out[i]))
+			return refuse(m, "hazard", "'%s' of %s is used besides what it writes", w->out[i]->name, w->name);
+	if (w->source != w->unit)
+		return refuse(m, "inside", "%s is a part of %s, which is one node of the file", w->name, w->unit->op);
+	if (!is_fresh(y) || value_pinned(y))
+		return refuse(m, "hazard", "the storage of '%s', which %s writes, is not its own", y->name, w->name);
+	if (m->alias && alias_writes(m->alias, y) > 1)
+		return refuse(m, "hazard", "the storage of '%s' is written by others than %s", y->name, w->name);
+	return writes_one(m, w, y) && read_behind(m, w, y);
+}
+
+/* Does anybody read what is written? */
+static bool write_wanted(const Match *m)
+{
+	const Node *w = root_node(m, 0);
+	for (const Use *u = m->s.value[m->p->root[0]]->uses; u; u = u->next)
+		if (u->node != w && use_counts(u))
+			return true;
+	return false;
+}
+
 /* ---- order ---- */
 
 static const char *name_of(const Node *n)
 {
 	return n ? node_label(n) : "?";
+}
+
+/* A look stays where its root is, and so does what stands in for a write. */
+static bool operands_before(Match *m, Value *const *operands, uint32_t n)
+{
+	const Node *root = last_root(m);
+	for (uint32_t i = 0; i < n; i++)
+		if (operands[i] && operands[i]->def && operands[i]->def->pos >= root->pos)
+			return refuse(m, "cycle", "the replacement needs '%s', which stands behind what is replaced",
+			              operands[i]->name);
+	return true;
 }
 
 static bool can_move(Match *m, Value *const *operands, uint32_t n)
@@ -347,7 +480,7 @@ static bool check_line(Match *m, Value **made, const Line *l, Draft **end)
 	if (!attrs_stand(m, l->term))
 		return false;
 	Draft *d = *end = draft_line(m, made, l);
-	if (!draft_types(m, d))
+	if (!draft_types(m, l, d))
 		return false;
 	for (int i = 0; i < l->n_out; i++) {
 		if (m->p->line_of[l->out[i]] >= 0 && !same_type(m, m->s.value[l->out[i]], &d->types[i]))
@@ -381,7 +514,7 @@ bool replace_check(Match *m)
 	Value *made[MAX_NAMES] = { NULL }, *operands[MAX_LINES * MAX_ARGS];
 	bool wanted = false;
 	for (int i = 0; i < m->p->n_roots; i++) {
-		wanted |= value_wanted(m->s.value[m->p->root[i]]);
+		wanted |= m->p->writes ? write_wanted(m) : value_wanted(m->s.value[m->p->root[i]]);
 		if (is_held(m, root_node(m, i)))
 			return false;
 	}
@@ -396,9 +529,11 @@ bool replace_check(Match *m)
 		end = *end ? &(*end)->next : end;
 	}
 	uint32_t n = outer_operands(m, operands);
-	if (!storage_stands(m, operands, n))
+	if (!does_no_more(m) || !write_stands(m) || !storage_stands(m, operands, n))
 		return false;
-	return is_look(m) || (can_be_written(m, operands, n) && can_move(m, operands, n));
+	if ((is_look(m) || m->p->writes) && !operands_before(m, operands, n))
+		return false;
+	return is_look(m) || (can_be_written(m, operands, n) && (m->p->writes || can_move(m, operands, n)));
 }
 
 /* ---- change ---- */
@@ -414,6 +549,18 @@ static Value *real_arg(Match *m, Value *const *made, const Arg *a)
 	return a->kind == ARG_VALUE ? bound_or_made(m, made, a->name) : value_literal(m->run->g, scalar_arg(m, a));
 }
 
+/* Where the texts of the node that makes or writes the root have its name. */
+static uint32_t place_of_root(const Match *m, const Node *n)
+{
+	const Value *root = m->s.value[m->p->root[0]];
+	uint32_t i = 0;
+	if (!m->p->writes)
+		return n->n_in + root->index;
+	while (n->in[i].value != root)
+		i++;
+	return i;
+}
+
 static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, Node *before)
 {
 	Value *in[MAX_ARGS];
@@ -423,12 +570,15 @@ static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, N
 	for (int i = 0; i < l->n_out; i++)
 		names[i] = out_name(m, l->out[i]);
 	Node *n = node_new(m->run->g, &(NodeSpec){
-		.op = l->term->op, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out,
-		.attr = d->node.attr,
+		.op = l->term->op, .name = l->term->name, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out,
+		.attr = d->node.attr, .attr_name = d->node.attr_name, .n_attr = d->node.n_attr,
+		.types = l->term->op->infer ? NULL : d->types,
 		.before = before, .inside = is_look(m),
 	});
+	for (size_t i = 0; i < m->run->n_declared; i++)
+		node_declare(m->run->g, n, &m->run->declared[i]);
 	if (is_look(m))
-		unit_join(m->run->g, n, before, 0);
+		unit_join(m->run->g, n, before, place_of_root(m, before));
 	for (int i = 0; i < l->n_out; i++)
 		made[l->out[i]] = n->out[i];
 	return n;
@@ -468,7 +618,8 @@ static Origin origin_of(Match *m)
 	uint32_t n = matched_nodes(m, nodes);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!nodes[i]->origin.n)
-			origin_add(m->run->g, &o, &cap, node_label(nodes[i]));
+			origin_add(m->run->g, &o, &cap, is_own_write(m, nodes[i]) ?
+			           m->s.value[m->p->root[0]]->name : node_label(nodes[i]));
 		for (uint32_t k = 0; k < nodes[i]->origin.n; k++)
 			origin_add(m->run->g, &o, &cap, nodes[i]->origin.names[k]);
 	}
@@ -506,9 +657,19 @@ static bool is_held_outside(const Match *m, const Node *x)
 {
 	const Node *end = unit_last(x)->next;
 	for (const Node *n = unit_first(x); n != end; n = n->next)
-		if (n->tentative && n->held->def == x)
+		if (n->tentative && (n->held->def == x || n->writer == x))
 			return false;
 	return is_held(m, x);
+}
+
+/* Goes with the node that stands in for what it writes. */
+static bool goes_along(const Node *x)
+{
+	const Node *end = unit_last(x)->next;
+	for (const Node *n = unit_first(x); n != end; n = n->next)
+		if (n->writer == x)
+			return true;
+	return false;
 }
 
 static bool removable(const Match *m, const Node *n)
@@ -517,7 +678,7 @@ static bool removable(const Match *m, const Node *n)
 		return false;
 	const Node *end = unit_last(n)->next;
 	for (const Node *x = unit_first(n); x != end; x = x->next)
-		if (!node_is_pure(x) || is_held_outside(m, x))
+		if ((!node_is_pure(x) && !goes_along(x)) || is_held_outside(m, x))
 			return false;
 	return true;
 }
@@ -532,18 +693,28 @@ static void list_add(Match *m, Worklist *w, const Value *v)
 	w->v[w->n++] = v->def;
 }
 
+static void release(const Match *m, const Node *held)
+{
+	if (held && is_held(m, held))
+		m->held[held->id] = false;
+}
+
 /* Removes the unit and the asserts on its results; what it read is looked at next. */
 static void remove_one(Match *m, Worklist *w, Node *n)
 {
 	const Node *end = unit_last(n)->next;
+	Node *writer = NULL;
 	for (const Node *x = unit_first(n); x != end; x = x->next) {
 		for (uint32_t i = 0; i < x->n_in + x->n_names; i++)
 			list_add(m, w, x->in[i].value);
-		if (x->held && is_held(m, x->held->def))
-			m->held[x->held->def->id] = false;
+		release(m, x->held ? x->held->def : NULL);
+		release(m, x->writer);
 		list_add(m, w, x->held);
+		writer = x->writer && !unit_same(x, x->writer) ? x->writer : writer;
 	}
 	unit_remove(m->run->g, n);
+	if (writer)
+		remove_one(m, w, writer);
 }
 
 /* What nothing uses goes, from the new nodes and the matched ones up. */
@@ -556,6 +727,8 @@ static void remove_unused(Match *m, Value *const *made)
 		list_add(m, &w, nodes[i]->n_out ? nodes[i]->out[0] : NULL);
 	for (int i = 0; i < m->p->n_emit; i++)
 		list_add(m, &w, made[m->p->emit[i].out[0]]);
+	if (m->p->writes)
+		remove_one(m, &w, root_node(m, 0));
 	while (w.n) {
 		Node *next = w.v[--w.n];
 		if (removable(m, next))
@@ -595,7 +768,10 @@ static void build(Match *m, Value **made)
 /* A new value stands where the old one stood, under its name; a value that was there before keeps its own. */
 static void put(Match *m, Value *old, Value *by, const Line *l)
 {
-	value_replace(m->run->g, old, by);
+	if (m->p->writes)
+		value_replace_written(m->run->g, old, by, root_node(m, 0));
+	else
+		value_replace(m->run->g, old, by);
 	if (l->term)
 		value_take_name(m->run->g, by, old);
 }
@@ -615,6 +791,7 @@ static void hold(Match *m, Value *const *made)
 	int root = m->p->root[0];
 	made[root]->def->tentative = true;
 	made[root]->def->held = m->s.value[root];
+	made[root]->def->writer = m->p->writes ? root_node(m, 0) : NULL;
 }
 
 bool replace_apply(Match *m)

@@ -21,8 +21,10 @@
  *     y = reshape(x)                 attributes not named do not matter
  *     y = rms_norm(x, w?)            an operand that may be missing: w is NULL then
  *     a, b = split(x)                name every result, or only the leading ones
+ *     y = ns.op.default(x) {k="s"}   an op that graft does not know
+ *     ns.op.default(y!, x)           y is what it leaves in the storage of that operand, and the one root
  *
- * The engine reads and plans every rule once (an unknown op or attribute, wrong arity, a name in emit that match does
+ * The engine reads and plans every rule once (no such op or attribute, wrong arity, a name in emit that match does
  * not bind, a pattern in pieces without a `join` are GRAFT_E_RULE naming the rule). It starts at each candidate of the
  * first root's op, walks up to definitions and down to users, undoing on failure. Nothing changes before the whole
  * match stands: all bindings equal, nodes distinct, `where` true, the ops that emit makes callable on the target, no

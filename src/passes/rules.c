@@ -65,6 +65,8 @@ static void find_held(Engine *e)
 		if (!held)
 			held = NEW_ARRAY(e->run->scratch, g->next_id, bool);
 		held[n->held->def->id] = true;
+		if (n->writer)
+			held[n->writer->id] = true;
 	}
 	e->m->held = held;
 	e->m->n_held = held ? g->next_id : 0;

@@ -3,6 +3,7 @@
 #include "match.h"
 #include "rule.h"
 #include "../io/io.h"
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct UserRule {
@@ -102,7 +103,8 @@ static void check_name(graft_config *c, Job *job, const char *file, int line, co
 }
 
 /* The rule's texts must be the configuration's own by now. */
-static void add_rule(graft_config *c, Job *job, Rule rule, bool (*where)(void *, graft_match *), void *user)
+static void add_rule(graft_config *c, Job *job, Rule rule, const Pass *before, bool (*where)(void *, graft_match *),
+                     void *user)
 {
 	UserRule *u = NEW(&c->arena, UserRule);
 	*u = (UserRule){ .pass = { rule.name, "a rule of your own", 1, NULL, NULL, u->rules }, .rules = { rule },
@@ -110,7 +112,16 @@ static void add_rule(graft_config *c, Job *job, Rule rule, bool (*where)(void *,
 	u->rules[0].user = u;
 	u->rules[0].where = where ? ask : NULL;
 	rules_check(job, rule.name, u->rules);
-	config_add_pass(c, &u->pass);
+	config_add_pass(c, &u->pass, rule.tentative && !before ? config_first_fusion(c) : before);
+}
+
+static const Pass *pass_before(graft_config *c, Job *job, const char *file, int line, const char *name)
+{
+	const Pass *p = name ? config_pass(c, name, strlen(name)) : NULL;
+	if (name && !p)
+		fail_in(job, GRAFT_E_USAGE, file, line, 1, NULL,
+		        "there is no pass '%.64s' to run in front of; graft passes lists them", name);
+	return p;
 }
 
 static void add_body(Job *job, void *arg)
@@ -127,8 +138,8 @@ static void add_body(Job *job, void *arg)
 	check_name(a->c, job, NULL, 0, r->name);
 	Arena *own = &a->c->arena;
 	Rule rule = { .name = arena_strdup(own, r->name), .match = arena_strdup(own, r->match),
-	              .emit = arena_strdup(own, r->emit) };
-	add_rule(a->c, job, rule, r->where, r->user);
+	              .emit = arena_strdup(own, r->emit), .tentative = r->tentative };
+	add_rule(a->c, job, rule, pass_before(a->c, job, NULL, 0, r->before), r->where, r->user);
 }
 
 graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graft_error *err)
@@ -137,6 +148,8 @@ graft_status graft_config_add_rule(graft_config *c, const graft_rule *rule, graf
 }
 
 /* ---- files ----
+ *
+ *     pure my::gate
  *
  *     rule silu_from_sigmoid
  *         s = sigmoid(x)
@@ -172,9 +185,39 @@ static void next_line(Reader *r)
 	r->line++;
 }
 
+/* A line that begins with this word; a value of that name is followed by '=' or ','. */
+static bool starts_with(Bytes line, const char *word)
+{
+	size_t n = strlen(word), blanks = 0;
+	if (line.size <= n || memcmp(line.data, word, n))
+		return false;
+	while (n + blanks < line.size && strchr(" \t", line.data[n + blanks]))
+		blanks++;
+	return blanks && n + blanks < line.size && !strchr("=?,", line.data[n + blanks]);
+}
+
 static bool starts_rule(Bytes line)
 {
-	return line.size > 5 && !memcmp(line.data, "rule", 4) && (line.data[4] == ' ' || line.data[4] == '\t');
+	return starts_with(line, "rule");
+}
+
+static bool starts_part(Bytes line)
+{
+	return starts_rule(line) || starts_with(line, "pure") || starts_with(line, "writes");
+}
+
+/* The next word of a line, taken from its front; "": there is none. */
+static const char *take_word(Bytes *line, Arena *a)
+{
+	while (line->size && strchr(" \t", *line->data))
+		line->data++, line->size--;
+	size_t n = 0;
+	while (n < line->size && !strchr(" \t", line->data[n]))
+		n++;
+	const char *word = arena_strndup(a, line->data, n);
+	line->data += n;
+	line->size -= n;
+	return word;
 }
 
 static bool is_arrow(Bytes line)
@@ -191,17 +234,56 @@ static const char *part(Reader *r, Arena *own, bool (*ends)(Bytes line))
 	return arena_strndup(own, start, (size_t)(r->at - start));
 }
 
+/* `pure NS::NAME` or `writes NS::NAME 0 2`. */
+static void read_declared(Reader *r, graft_config *c)
+{
+	Bytes line = line_at(r);
+	Arena *a = &r->job->scratch;
+	Declared d = { .pure = starts_with(line, "pure") };
+	take_word(&line, a);
+	d.op = take_word(&line, a);
+	if (!declared_name_fits(d.op))
+		fail_in(r->job, GRAFT_E_RULE, r->file, r->line, 1, NULL, "an op is named NS::NAME here, found '%.64s'", d.op);
+	for (const char *word; *(word = take_word(&line, a));) {
+		char *end;
+		unsigned long i = strtoul(word, &end, 10);
+		if (d.pure || *word < '0' || *word > '9' || *end || i > 63)
+			fail_in(r->job, GRAFT_E_RULE, r->file, r->line, 1, NULL, "wanted %s, found '%.64s'", d.pure ?
+			        "the end of the line" : "the number of an operand that it writes, 0 to 63", word);
+		d.writes |= UINT64_C(1) << i;
+	}
+	config_declare(c, d);
+	next_line(r);
+}
+
+/* The words behind the name. */
+static const Pass *read_head(Reader *r, graft_config *c, Bytes rest, Rule *rule)
+{
+	const Pass *before = NULL;
+	for (const char *word; *(word = take_word(&rest, &r->job->scratch));) {
+		if (!strcmp(word, "tentative"))
+			rule->tentative = true;
+		else if (!strcmp(word, "before"))
+			before = pass_before(c, r->job, r->file, r->line, take_word(&rest, &r->job->scratch));
+		else
+			fail_in(r->job, GRAFT_E_RULE, r->file, r->line, 1, rule->name,
+			        "behind the name wanted 'tentative' or 'before PASS', found '%.64s'", word);
+	}
+	return before;
+}
+
 static void read_rule(Reader *r, graft_config *c)
 {
 	Bytes head = line_at(r);
 	int line = r->line;
 	if (!starts_rule(head))
-		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, NULL, "wanted 'rule NAME', found '%.*s'",
+		fail_in(r->job, GRAFT_E_RULE, r->file, line, 1, NULL,
+		        "wanted 'rule NAME', 'pure NS::NAME' or 'writes NS::NAME 0', found '%.*s'",
 		        (int)(head.size < 60 ? head.size : 60), head.data);
-	size_t skip = 4 + strspn(head.data + 4, " \t");
-	Rule rule = { .name = arena_strndup(&c->arena, head.data + skip, head.size - skip),
-	              .file = arena_strdup(&c->arena, r->file) };
+	take_word(&head, &r->job->scratch);
+	Rule rule = { .name = take_word(&head, &c->arena), .file = arena_strdup(&c->arena, r->file) };
 	check_name(c, r->job, r->file, line, rule.name);
+	const Pass *before = read_head(r, c, head, &rule);
 	next_line(r);
 	rule.match_line = r->line - 1;
 	rule.match = part(r, &c->arena, is_arrow);
@@ -210,8 +292,8 @@ static void read_rule(Reader *r, graft_config *c)
 		        "the rule has no line '=>' between match and emit");
 	next_line(r);
 	rule.emit_line = r->line - 1;
-	rule.emit = part(r, &c->arena, starts_rule);
-	add_rule(c, r->job, rule, NULL, NULL);
+	rule.emit = part(r, &c->arena, starts_part);
+	add_rule(c, r->job, rule, before, NULL, NULL);
 }
 
 static void load_body(Job *job, void *arg)
@@ -221,7 +303,10 @@ static void load_body(Job *job, void *arg)
 	Bytes b = file_read(&job->scratch, f->path);
 	Reader r = { job, f->path, b.data, b.data + b.size, 1 };
 	while (r.at < r.end) {
-		if (line_at(&r).size)
+		Bytes line = line_at(&r);
+		if (line.size && starts_part(line) && !starts_rule(line))
+			read_declared(&r, f->c);
+		else if (line.size)
 			read_rule(&r, f->c);
 		else
 			next_line(&r);

@@ -589,10 +589,18 @@ TEST(axes_as_a_set)
 TEST(dtypes_by_name)
 {
 	graft_dtype d;
-	for (int i = 0; i < GRAFT_DTYPE_COUNT; i++) {
+	for (int i = 0; i < GRAFT_DTYPE_END; i++) {
 		const char *name = graft_dtype_name((graft_dtype)i);
-		CHECK(dtype_parse(name, strlen(name), &d) && (int)d == i);
+		CHECK(dtype_parse(name, strlen(name), &d) == (i != GRAFT_DTYPE_COUNT) && (i == GRAFT_DTYPE_COUNT || (int)d == i));
+		CHECK(graft_dtype_size((graft_dtype)i) != 0 || i == GRAFT_DTYPE_COUNT);
+		CHECK(dtype_is_kept((graft_dtype)i) == (i > GRAFT_DTYPE_f8e5m2 && i != GRAFT_DTYPE_COUNT));
 	}
+	CHECK_STR(graft_dtype_name(GRAFT_DTYPE_COUNT), "?");
+	CHECK_STR(graft_dtype_name(GRAFT_DTYPE_END), "?");
+	CHECK_STR(graft_dtype_name(GRAFT_DTYPE_c64), "c64");
+	CHECK_INT(graft_dtype_size(GRAFT_DTYPE_c128), 16);
+	CHECK_INT(graft_dtype_size(GRAFT_DTYPE_END), 0);
+	CHECK(!dtype_is_float(GRAFT_DTYPE_c64) && !dtype_is_float(GRAFT_DTYPE_u16));
 	CHECK(!dtype_parse("f3", 2, &d));
 	CHECK(!dtype_parse("f322", 4, &d));
 	CHECK(!dtype_parse("", 0, &d));

@@ -66,6 +66,43 @@ TEST(user_rule_says_why_not)
 	CHECK_STR(text, "where: not today");
 }
 
+TEST(user_rule_tentative_and_where_it_runs)
+{
+	Seen seen = { 0 };
+	graft_error err;
+	graft_context *ctx;
+	graft_config *config;
+	graft_graph *g;
+	graft_report *report;
+	graft_rule look = rule_of(&seen), last = rule_of(&seen), first = rule_of(&seen);
+	look.where = last.where = first.where = NULL;
+	look.tentative = true;
+	last.name = "last";
+	last.match = "y = my.op.default(x)";
+	last.emit = "y = abs(x)";
+	first.name = "first";
+	first.before = "dce";
+	first.match = "y = relu(x)";
+	CHECK(!graft_context_new(NULL, &ctx, &err) && !graft_config_new(ctx, &config, &err));
+	CHECK(!graft_config_add_rule(config, &look, &err) && !graft_config_add_rule(config, &last, &err) &&
+	      !graft_config_add_rule(config, &first, &err));
+	CHECK(!graft_graph_parse(ctx, graph, sizeof graph - 1, "g", &g, &err) && !graft_optimize(g, config, &report, &err));
+	CHECK_STR(graft_report_pass(report, 0)->pass, "first");
+	CHECK_STR(graft_report_pass(report, 5)->pass, "mine");
+	CHECK_STR(graft_report_pass(report, 6)->pass, "fuse_mla_dual_rms_norm");
+	CHECK_STR(graft_report_pass(report, 8)->pass, "last");
+	CHECK_INT(graft_report_applied(report, "mine"), 0);
+	CHECK_INT(graft_graph_count(g, "sub"), 1);
+	first.name = "nowhere";
+	first.before = "nothing";
+	CHECK_INT(graft_config_add_rule(config, &first, &err), GRAFT_E_USAGE);
+	CHECK_HAS(err.message, "there is no pass 'nothing' to run in front of");
+	graft_report_free(report);
+	graft_graph_free(g);
+	graft_config_free(config);
+	graft_context_free(ctx);
+}
+
 TEST(user_rule_that_cannot_be_added)
 {
 	Seen seen = { 0 };
