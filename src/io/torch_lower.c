@@ -682,9 +682,35 @@ static uint8_t *effects_of(TorchCall *c, uint32_t n_in)
 	return effects;
 }
 
+static bool is_among(const char *const *names, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/* What argument i is called, unlike those before: by its place where it has no name, and where there are very many. */
+static const char *attr_name(const TorchCall *c, uint32_t i, const char *const *before, uint32_t n)
+{
+	enum { NAMED_MAX = 256 };
+	const TorchArg *a = &c->arg[i];
+	const char *stem = a->name_size && c->n_args <= NAMED_MAX ? arena_strndup(c->scratch, a->name, a->name_size) :
+		arena_printf(c->scratch, "arg%u", i), *name = stem;
+	for (uint32_t k = 1; c->n_args <= NAMED_MAX && is_among(before, n, name); k++)
+		name = arena_printf(c->scratch, "%s_%u", stem, k);
+	return name;
+}
+
+/* One that is called as one of our ops is has another name here, or it would be read as that one. */
+static const char *kept_name(const TorchCall *c)
+{
+	return op_find(c->target, strlen(c->target)) ? arena_printf(c->scratch, "torch.%s", c->target) : c->target;
+}
+
 void torch_keep(TorchCall *c)
 {
-	NodeSpec spec = { .op = &op_table[OP_unknown], .name = c->target };
+	NodeSpec spec = { .op = &op_table[OP_unknown], .name = kept_name(c) };
 	Attr *attrs = NEW_ARRAY(c->scratch, c->n_args, Attr);
 	const char **names = NEW_ARRAY(c->scratch, c->n_args, const char *);
 	uint32_t most = 0;
@@ -697,8 +723,7 @@ void torch_keep(TorchCall *c)
 			in[spec.n_in++] = (Operand){ a->tensor[k], a->place[k] };
 		if (a->n_tensors)
 			continue;
-		names[spec.n_attr] = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
-			arena_printf(c->scratch, "arg%u", i);
+		names[spec.n_attr] = attr_name(c, i, names, spec.n_attr);
 		attrs[spec.n_attr++] = attr_any(c, a->tag, a->value);
 	}
 	spec.attr = attrs;

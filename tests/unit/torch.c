@@ -199,6 +199,34 @@ static const char *written(const graft_graph *g)
 	return sink.text;
 }
 
+/* ---- ops that graft does not know, in graft's own formats ---- */
+
+static void goes_through(const char *node, const char *line)
+{
+	Scene s = begin();
+	static char text[sizeof sink.text];
+	const char *model = model_text((Model){ .nodes = node });
+	CHECK_INT(parse(&s, model, strlen(model)), GRAFT_OK);
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_TEXT, keep, &sink, &err), GRAFT_OK);
+	CHECK_HAS(sink.text, line);
+	snprintf(text, sizeof text, "%s", sink.text);
+	graft_graph_free(s.g);
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_TEXT, keep, &sink, &err), GRAFT_OK);
+	CHECK_STR(sink.text, text);
+	end(&s);
+}
+
+TEST(torch_unknown_ops_read_back_as_notation)
+{
+	goes_through(NODE("my.op.default", ARG("x", T("x")) ", " ARG("k", I(1)) ", " ARG("k", I(2)) ", " ARG("", I(3)) ", "
+	                  ARG("arg3", I(4)), "y"), "my.op.default(x) {k=1, k_1=2, arg3=3, arg3_1=4}");
+	goes_through(NODE("exp", ARG("x", T("x")), "y"), "torch.exp(x)");
+}
+
 /* ---- what is merged ---- */
 
 /* Views of what became one value are views of one storage: one of them leaves the graph, so they are not two that leave. */

@@ -255,7 +255,7 @@ TEST(a_use_of_what_is_inside_is_found)
 static void open_elu(Graph *g)
 {
 	Node *n = value(g, "elu_0")->def;
-	CHECK(!unit_opens(g, n, &graph_job(g)->scratch));
+	CHECK(!unit_opens(g, n, true, &graph_job(g)->scratch));
 	Node *first = unit_first(n);
 	unit_open(g, n);
 	for (const Node *m = first; m; m = m->next)
@@ -294,7 +294,7 @@ static Node *wrapped_node(Graph *g)
 static void open_sub_graph(Graph *g)
 {
 	Node *n = wrapped_node(g);
-	CHECK(!unit_opens(g, n, &graph_job(g)->scratch));
+	CHECK(!unit_opens(g, n, true, &graph_job(g)->scratch));
 	uint32_t all = unit_size(n);
 	unit_open(g, n);
 	CHECK(n->unit && n->unit == n->source && unit_size(n) == 1);
