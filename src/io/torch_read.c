@@ -130,7 +130,7 @@ static bool is_free(const Reader *r, const TorchCall *c, const char *name)
 	for (uint32_t i = 0; i < c->n_out; i++)
 		if (!strcmp(c->out_name[i], name))
 			return false;
-	return !name_taken(r->g, name) && !name_slot(&r->top, name, strlen(name))->s;
+	return !name_taken(r->g, name);
 }
 
 /* In the file's own graph names stay; a sub-graph's get out of their way. */
@@ -863,6 +863,13 @@ static void free_arena(void *arena)
 	arena_free(arena);
 }
 
+/* Names of the file's own graph stay: what graft calls so itself gets out of their way, even where they come later. */
+static bool is_ahead(const void *reader, const char *name)
+{
+	const Reader *r = reader;
+	return name_slot(&r->top, name, strlen(name))->s;
+}
+
 /* Sizes and values share their names. */
 static void reserve_sizes(Reader *r)
 {
@@ -897,6 +904,8 @@ static void read_document(Job *job, void *arg)
 	need_members(module, module_keys, inner, 2);
 	open_scope(&job->scratch, &r->top, t->graph, NULL);
 	reserve_sizes(r);
+	r->g->ahead = is_ahead;
+	r->g->reader = r;
 	memcpy(t->sizes, r->top.sizes, sizeof t->sizes);
 	t->nodes = r->top.nodes;
 	t->tensor_values = r->top.tensor_values;
@@ -909,6 +918,7 @@ static void read_document(Job *job, void *arg)
 	read_nodes(r, &r->top, NULL, &t->node, &t->n_nodes);
 	read_outputs(r);
 	read_calls(r);
+	r->g->ahead = NULL;
 	if (t->zip)
 		torch_weights(r->g, t);
 }

@@ -310,7 +310,7 @@ static void transpose(Program *p)
 static void reshape_back(Program *p)
 {
 	const Tensor *x = any(p, has_two_axes);
-	if (!x || x->size[0].s || x->size[1].s)
+	if (!x || !is_float(x) || x->size[0].s || x->size[1].s)
 		return;
 	if (chance(p, 2)) {
 		swap_axes(p, x, 0, 1);

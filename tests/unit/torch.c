@@ -266,6 +266,23 @@ TEST(torch_views_of_merged_values_are_merged)
 	T(name) "], \"metadata\": {}}"
 #define NEG(x, y) NODE("aten.neg.default", ARG("self", T(x)), y)
 
+/* What is made on the way, and sizes of sub-graphs, get out of the way of names that come later. */
+TEST(torch_names_that_come_later)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = NODE("aten.elu.default", ARG("self", T("x")), "t") ", " NEG("t", "t_tmp") ", "
+		         SUB("t_tmp", SIZE_NODE("n", "t_tmp") ", " NEG("t_tmp", "u"), "\"t_tmp\": " META(7, SIZES, STRIDES) ", \"u\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(2), "u", "u") ", " NEG("u", "n") ", " NEG("n", "y"),
+		.more_values = ", \"t\": " META(7, SIZES, STRIDES) ", \"t_tmp\": " META(7, SIZES, STRIDES) ", \"u\": "
+		               META(7, SIZES, STRIDES) ", \"n\": " META(7, SIZES, STRIDES) });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_graph_count(s.g, "neg"), 4);
+	end(&s);
+}
+
 /* A size of one sub-graph, a tensor of the next. */
 TEST(torch_one_name_in_two_sub_graphs)
 {
