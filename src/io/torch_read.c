@@ -465,12 +465,14 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 
 /* ---- one node ---- */
 
-/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there. */
+/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there; what is bound for another
+ * reason, all of it. */
 static void bind_to_region(const Scope *s, const TorchNode *n)
 {
+	const SourceNode *region = s->autocast.region ? &s->autocast.region->source : NULL;
 	for (const SourceNode *at = n->source.outer; n->source.bound && at; at = at->outer) {
 		SourceNode *outer = (SourceNode *)(uintptr_t)at;
-		if (outer == &s->autocast.region->source)
+		if (outer == region)
 			return;
 		outer->bound = true;
 	}

@@ -283,6 +283,21 @@ TEST(torch_names_that_come_later)
 	end(&s);
 }
 
+/* Where nothing makes it, what reads it cannot be taken out. */
+TEST(torch_size_that_nothing_in_a_sub_graph_makes)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = SUB("x", NODE("aten.select.int", ARG("self", T("x")) ", " ARG("dim", I(0)) ", "
+		                       ARG("index", "{\"as_sym_int\": {\"as_name\": \"n\"}}"), "t") ", " NEG("x", "u"),
+		             "\"x\": " META(7, SIZES, STRIDES) ", \"t\": " META(7, I(3), I(1)) ", \"u\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(1), "u", "y") });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	end(&s);
+}
+
 /* A size of one sub-graph, a tensor of the next. */
 TEST(torch_one_name_in_two_sub_graphs)
 {
