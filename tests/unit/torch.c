@@ -743,6 +743,24 @@ TEST(torch_archive_is_written_as_it_was)
 	end(&s);
 }
 
+/* A signature that is not whole is found when it is read back, if nothing had to look at it before. */
+TEST(torch_what_does_not_read_back_is_not_written)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){ .nodes = MUL ", " NODE("aten.neg.default", ARG("self", T("x")), "dead"),
+	                                       .more_values = ", \"dead\": " META(7, SIZES, STRIDES) });
+	char *name = strstr(strstr(text, "\"output_specs\""), "\"name\"");
+	memcpy(name, "\"nome\"", 6);
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_optimize(s.g, NULL, NULL, &err), GRAFT_OK);
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_E_RULE);
+	CHECK_HAS(err.message, "cannot be read back: ");
+	CHECK_INT(sink.size, 0);
+	end(&s);
+}
+
 TEST(torch_only_what_was_imported_is_written)
 {
 	Scene s = begin();
