@@ -179,9 +179,11 @@ static graft_dtype widening(const TorchCall *c, bool most)
 			graft_dtype d = v ? promoted(c, v) : GRAFT_DTYPE_bool;
 			if (d == GRAFT_DTYPE_f16 || d == GRAFT_DTYPE_bf16)
 				wide = GRAFT_DTYPE_f32;
-			else if (d == GRAFT_DTYPE_f32 && most)
+			else if (d == GRAFT_DTYPE_f32 && (most || c->types[0].dtype == GRAFT_DTYPE_f64))
 				wide = GRAFT_DTYPE_f64;
 		}
+	if (wide != GRAFT_DTYPE_COUNT && c->types[0].dtype == GRAFT_DTYPE_f64)
+		return GRAFT_DTYPE_f64;
 	return wide != GRAFT_DTYPE_COUNT && most ? GRAFT_DTYPE_f64 : wide;
 }
 

@@ -733,13 +733,15 @@ static bool names_an_arg(const TorchCall *c, const char *name)
 	return false;
 }
 
-/* The argument's name, or one by its place; never one of the n that are taken. */
+/* The argument's name, or one by its place, also where there are very many; never one of the n that are taken. */
 static const char *kept_name(const TorchCall *c, uint32_t i, const char *const *taken, uint32_t n)
 {
+	enum { NAMED_MAX = 256 };
 	const TorchArg *a = &c->arg[i];
-	const char *name = a->name_size ? arena_strndup(c->scratch, a->name, a->name_size) :
+	bool many = c->n_args > NAMED_MAX;
+	const char *name = a->name_size && !many ? arena_strndup(c->scratch, a->name, a->name_size) :
 	                   arena_printf(c->scratch, "arg%u", i);
-	while (is_among(taken, n, name) || (!a->name_size && names_an_arg(c, name)))
+	while (!many && (is_among(taken, n, name) || (!a->name_size && names_an_arg(c, name))))
 		name = arena_printf(c->scratch, "%s_", name);
 	return name;
 }

@@ -130,7 +130,7 @@ static bool is_free(const Reader *r, const TorchCall *c, const char *name)
 	for (uint32_t i = 0; i < c->n_out; i++)
 		if (!strcmp(c->out_name[i], name))
 			return false;
-	return !name_taken(r->g, name) && !name_slot(&r->top, name, strlen(name))->s;
+	return !name_taken(r->g, name);
 }
 
 /* In the file's own graph names stay; a sub-graph's get out of their way. */
@@ -465,12 +465,14 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 
 /* ---- one node ---- */
 
-/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there. */
+/* What is bound to a sub-graph that sets autocast binds all that it stands in up to there; what is bound for another
+ * reason, all of it. */
 static void bind_to_region(const Scope *s, const TorchNode *n)
 {
+	const SourceNode *region = s->autocast.region ? &s->autocast.region->source : NULL;
 	for (const SourceNode *at = n->source.outer; n->source.bound && at; at = at->outer) {
 		SourceNode *outer = (SourceNode *)(uintptr_t)at;
-		if (outer == &s->autocast.region->source)
+		if (outer == region)
 			return;
 		outer->bound = true;
 	}
@@ -863,6 +865,13 @@ static void free_arena(void *arena)
 	arena_free(arena);
 }
 
+/* Names of the file's own graph stay: what graft calls so itself gets out of their way, even where they come later. */
+static bool is_ahead(const void *reader, const char *name)
+{
+	const Reader *r = reader;
+	return name_slot(&r->top, name, strlen(name))->s;
+}
+
 /* Sizes and values share their names. */
 static void reserve_sizes(Reader *r)
 {
@@ -897,6 +906,8 @@ static void read_document(Job *job, void *arg)
 	need_members(module, module_keys, inner, 2);
 	open_scope(&job->scratch, &r->top, t->graph, NULL);
 	reserve_sizes(r);
+	r->g->ahead = is_ahead;
+	r->g->reader = r;
 	memcpy(t->sizes, r->top.sizes, sizeof t->sizes);
 	t->nodes = r->top.nodes;
 	t->tensor_values = r->top.tensor_values;
@@ -909,6 +920,7 @@ static void read_document(Job *job, void *arg)
 	read_nodes(r, &r->top, NULL, &t->node, &t->n_nodes);
 	read_outputs(r);
 	read_calls(r);
+	r->g->ahead = NULL;
 	if (t->zip)
 		torch_weights(r->g, t);
 }

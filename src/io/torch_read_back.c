@@ -165,9 +165,11 @@ static void scan(Job *job, const TorchWrittenNode *n)
 
 typedef struct Look { const TorchWritten *w; TorchFault *out; Arena *a; } Look;
 
+/* What is wrong in a text of the caller's ends this job, not the caller's. */
 static void body(Job *job, void *arg)
 {
 	Look *l = arg;
+	l->a->job = job;
 	for (size_t i = 0; i < l->w->n_nodes; i++)
 		if (l->w->node[i].spelled)
 			scan(job, &l->w->node[i]);
@@ -180,6 +182,7 @@ void torch_read_back(Job *job, const TorchWritten *w, TorchFault *out)
 	graft_error err;
 	Look l = { w, out, &job->scratch };
 	graft_status status = guarded(job->scratch.mem, body, &l, &err);
+	job->scratch.job = job;
 	if (status == GRAFT_E_NOMEM)
 		fail_again(job, &err);
 	if (status && !out->why)

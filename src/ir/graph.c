@@ -92,7 +92,7 @@ Value *value_find(const Graph *g, const char *name, size_t n)
 
 bool name_taken(const Graph *g, const char *name)
 {
-	return name_holder(g, name, strlen(name));
+	return name_holder(g, name, strlen(name)) || (g->ahead && g->ahead(g->reader, name));
 }
 
 const char *name_fresh(Graph *g, const char *stem)

@@ -180,6 +180,9 @@ struct Graph {
 	Symbol *symbols;                      /* in order of declaration */
 	uint32_t n_symbols;
 	struct NameTable *names;              /* value by name */
+	/* while a file is read: has something that comes later this name? NULL: nothing has */
+	bool (*ahead)(const void *reader, const char *name);
+	const void *reader;                   /* for ahead */
 	struct OutputTable *output_names;     /* output by name */
 	struct PolyTable *polys;
 	/* what it was imported from; NULL: nothing, or something that need not be kept */
@@ -210,7 +213,7 @@ Value *value_find(const Graph *g, const char *name, size_t n);      /* NULL: non
 Value *value_input(Graph *g, const char *name, size_t n, Type type);
 Value *value_param(Graph *g, const char *name, size_t n, Type type);
 Value *value_literal(Graph *g, Attr literal);
-bool name_taken(const Graph *g, const char *name);                  /* by a value or a size */
+bool name_taken(const Graph *g, const char *name);                  /* by a value or a size, there or ahead */
 const char *name_fresh(Graph *g, const char *stem);                 /* stem, or stem_1, stem_2, ...: one that is free */
 /* A size: value_find does not find it, but its name is taken. */
 Value *value_size(Graph *g, const char *name, size_t n);

@@ -310,7 +310,7 @@ static void transpose(Program *p)
 static void reshape_back(Program *p)
 {
 	const Tensor *x = any(p, has_two_axes);
-	if (!x || x->size[0].s || x->size[1].s)
+	if (!x || !is_float(x) || x->size[0].s || x->size[1].s)
 		return;
 	if (chance(p, 2)) {
 		swap_axes(p, x, 0, 1);
@@ -845,8 +845,22 @@ static const Tensor *norm_spelled(Program *p, const Tensor *x, const Tensor *w)
 	return last_made(p);
 }
 
+/* A user of x that reads what is written behind it: it cannot go behind x where that is made later. */
+static void read_and_write(Program *p, const Tensor *x, const Tensor *like)
+{
+	result(p, like);
+	node(p, "aten.ones_like.default", "self=t *pin_memory=b", like, 0);
+	const Tensor *t = last_made(p);
+	result(p, x);
+	node(p, "aten.add.Tensor", "self=t other=t", x, t);
+	wants(p, last_made(p));
+	result_in(p, t);
+	node(p, "aten.mul_.Tensor", "self=t other=f", t, 0.5);
+	wants(p, last_made(p));
+}
+
 /* What a model has between, or a stranger's. */
-static void between(Program *p, const Tensor *x)
+static void between(Program *p, const Tensor *x, const Tensor *like)
 {
 	switch (roll(p, 8)) {
 	case 0:
@@ -862,6 +876,7 @@ static void between(Program *p, const Tensor *x)
 		node(p, "aten.zeros_like.default", "self=t *pin_memory=b", x, 0);
 		break;
 	case 3: fill_room(p, 2); break;
+	case 4: read_and_write(p, x, like); break;
 	default: break;
 	}
 }
@@ -884,17 +899,17 @@ static void pair(Program *p)
 	const Tensor *h = input(p, "user_input", "h", dtype, 2, (Num[]){ { 0, 1 }, num(16) });
 	const Tensor *q_w = input(p, "parameter", "p_qn", dtype, 1, (Num[]){ num(12) });
 	const Tensor *kv_w = input(p, "parameter", "p_kvn", dtype, 1, (Num[]){ num(8) });
-	const Tensor *q = projection(p, h, "p_q", 12);
-	between(p, q);
-	q = norm(p, q, q_w);
+	const Tensor *latent = projection(p, h, "p_q", 12);
+	between(p, latent, latent);
+	const Tensor *q = norm(p, latent, q_w);
 	wants(p, q);
-	between(p, q);
+	between(p, q, latent);
 	const Tensor *kv = projection(p, h, "p_kv", 12);
 	static const int64_t parts[] = { 8, 4 };
 	pieces(p, kv, 1, 2, parts);
 	node(p, "aten.split_with_sizes.default", "self=t split_sizes=I dim=i", kv, 2, parts, (int64_t)-1);
 	kv = &p->room->tensor[p->room->n_tensors - 2];
-	between(p, kv);
+	between(p, kv, kv);
 	wants(p, norm(p, kv, kv_w));
 }
 

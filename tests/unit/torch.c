@@ -200,6 +200,34 @@ static const char *written(const graft_graph *g)
 	return sink.text;
 }
 
+/* ---- ops that graft does not know, in graft's own formats ---- */
+
+static void goes_through(const char *node, const char *line)
+{
+	Scene s = begin();
+	static char text[sizeof sink.text];
+	const char *model = model_text((Model){ .nodes = node });
+	CHECK_INT(parse(&s, model, strlen(model)), GRAFT_OK);
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_TEXT, keep, &sink, &err), GRAFT_OK);
+	CHECK_HAS(sink.text, line);
+	snprintf(text, sizeof text, "%s", sink.text);
+	graft_graph_free(s.g);
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_TEXT, keep, &sink, &err), GRAFT_OK);
+	CHECK_STR(sink.text, text);
+	end(&s);
+}
+
+TEST(torch_unknown_ops_read_back_as_notation)
+{
+	goes_through(NODE("my.op.default", ARG("x", T("x")) ", " ARG("k", I(1)) ", " ARG("k", I(2)) ", " ARG("", I(3)) ", "
+	                  ARG("arg3", I(4)), "y"), "my.op.default(x) {k=1, k_1=2, arg3=3, arg3_1=4}");
+	goes_through(NODE("exp", ARG("x", T("x")), "y"), "torch.exp(x)");
+}
+
 /* ---- what is merged ---- */
 
 /* Views of what became one value are views of one storage: one of them leaves the graph, so they are not two that leave. */
@@ -238,6 +266,38 @@ TEST(torch_views_of_merged_values_are_merged)
 	"\"sym_int_values\": {" sizes "}, \"sym_bool_values\": {}}}}") ", " ARG("", T(in)) "], \"outputs\": ["     \
 	T(name) "], \"metadata\": {}}"
 #define NEG(x, y) NODE("aten.neg.default", ARG("self", T(x)), y)
+
+/* What is made on the way, and sizes of sub-graphs, get out of the way of names that come later. */
+TEST(torch_names_that_come_later)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = NODE("aten.elu.default", ARG("self", T("x")), "t") ", " NEG("t", "t_tmp") ", "
+		         SUB("t_tmp", SIZE_NODE("n", "t_tmp") ", " NEG("t_tmp", "u"), "\"t_tmp\": " META(7, SIZES, STRIDES) ", \"u\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(2), "u", "u") ", " NEG("u", "n") ", " NEG("n", "y"),
+		.more_values = ", \"t\": " META(7, SIZES, STRIDES) ", \"t_tmp\": " META(7, SIZES, STRIDES) ", \"u\": "
+		               META(7, SIZES, STRIDES) ", \"n\": " META(7, SIZES, STRIDES) });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_graph_count(s.g, "neg"), 4);
+	end(&s);
+}
+
+/* Where nothing makes it, what reads it cannot be taken out. */
+TEST(torch_size_that_nothing_in_a_sub_graph_makes)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){
+		.nodes = SUB("x", NODE("aten.select.int", ARG("self", T("x")) ", " ARG("dim", I(0)) ", "
+		                       ARG("index", "{\"as_sym_int\": {\"as_name\": \"n\"}}"), "t") ", " NEG("x", "u"),
+		             "\"x\": " META(7, SIZES, STRIDES) ", \"t\": " META(7, I(3), I(1)) ", \"u\": "
+		             META(7, SIZES, STRIDES), "\"n\": " I(1), "u", "y") });
+	graft_status status = parse(&s, text, strlen(text));
+	CHECK_STR(status ? err.message : "", "");
+	CHECK_STR(written(s.g), text);
+	end(&s);
+}
 
 /* A size of one sub-graph, a tensor of the next. */
 TEST(torch_one_name_in_two_sub_graphs)
@@ -775,6 +835,24 @@ TEST(torch_archive_is_written_as_it_was)
 	graft_plan *plan;
 	CHECK(run(&s, &plan)[5] == 20);
 	graft_plan_free(plan);
+	end(&s);
+}
+
+/* A signature that is not whole is found when it is read back, if nothing had to look at it before. */
+TEST(torch_what_does_not_read_back_is_not_written)
+{
+	Scene s = begin();
+	const char *text = model_text((Model){ .nodes = MUL ", " NODE("aten.neg.default", ARG("self", T("x")), "dead"),
+	                                       .more_values = ", \"dead\": " META(7, SIZES, STRIDES) });
+	char *name = strstr(strstr(text, "\"output_specs\""), "\"name\"");
+	memcpy(name, "\"nome\"", 6);
+	CHECK_INT(parse(&s, text, strlen(text)), GRAFT_OK);
+	CHECK_STR(written(s.g), text);
+	CHECK_INT(graft_optimize(s.g, NULL, NULL, &err), GRAFT_OK);
+	sink.size = 0;
+	CHECK_INT(graft_graph_print(s.g, GRAFT_FORMAT_PT2JSON, keep, &sink, &err), GRAFT_E_RULE);
+	CHECK_HAS(err.message, "cannot be read back: ");
+	CHECK_INT(sink.size, 0);
 	end(&s);
 }
 

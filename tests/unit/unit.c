@@ -372,7 +372,8 @@ TEST(a_name_follows_its_value)
 	CHECK_STR(act(&s, sin_by_cos), "");
 	CHECK_STR(act(&s, verify), "");
 	optimize(&s);
-	CHECK_HAS(written(&s), "aten.zeros_like.default\", \"inputs\": [{\"name\": \"self\", \"arg\": {\"as_tensor\": {\"name\": \"cos_2\"}}");
+	CHECK_HAS(written(&s), "aten.zeros_like.default\", \"inputs\": [{\"name\": \"self\", \"arg\": {\"as_tensor\": "
+	          "{\"name\": \"cos_2\"}}");
 	CHECK(!strstr(text, "\"sin_0\""));
 	CHECK(stands_before("aten.cos.default", "aten.zeros_like.default"));
 	reads_back(&s);
