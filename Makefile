@@ -117,7 +117,7 @@ install: all
 	done
 	install -m 644 include/graft/*.h $(DESTDIR)$(PREFIX)/include/graft/
 	install -m 644 docs/graft.1 $(DESTDIR)$(PREFIX)/share/man/man1/graft.1
-	install -m 644 docs/*.md docs/graft.schema.json $(DESTDIR)$(PREFIX)/share/doc/graft/
+	install -m 644 docs/*.md docs/graft.schema.json examples/vllm.rules $(DESTDIR)$(PREFIX)/share/doc/graft/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/graft.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/graft.pc
 

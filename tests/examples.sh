@@ -13,7 +13,7 @@ rm -rf "$root"
 make -s install PREFIX=/usr DESTDIR="$root" > build/check/install.log 2>&1 || bad "make install" "$(cat build/check/install.log)"
 flags="-std=c11 -Wall -Wextra -I$root/usr/include"
 for f in usr/bin/graft usr/lib/libgraft.so usr/lib/libgraft.a usr/include/graft/graft.h usr/include/graft/plugin.h \
-	usr/lib/pkgconfig/graft.pc usr/share/man/man1/graft.1; do
+	usr/lib/pkgconfig/graft.pc usr/share/man/man1/graft.1 usr/share/doc/graft/vllm.rules; do
 	if [ -e "$root/$f" ]; then ok; else bad "make install puts $f there"; fi
 done
 for program in embed custom_rule; do

@@ -57,8 +57,8 @@ static void report(Job *job, const Troubles *t)
 static void refuse_kept(Job *job, const Value *v)
 {
 	if (dtype_is_kept(v->type.dtype))
-		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: '%s' is %s, which graft has no kernels for", v->name,
-		     graft_dtype_name(v->type.dtype));
+		fail(job, GRAFT_E_UNSUPPORTED, "the graph cannot run here: '%s' is %s, which graft has no kernels for",
+		     v->name, graft_dtype_name(v->type.dtype));
 }
 
 void bind_refuse_unknown(Job *job, const Graph *g)

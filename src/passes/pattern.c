@@ -551,7 +551,8 @@ static void find_roots(Reader *r)
 	for (int i = 0; i < p->n_match; i++)
 		p->writes |= p->match[i].writes;
 	if (p->writes && (p->n_roots > 1 || !p->match[p->line_of[p->root[0]]].writes))
-		fail_at(r->job, GRAFT_E_RULE, p->label, "what a line of match writes ('!') must be all that emit defines again");
+		fail_at(r->job, GRAFT_E_RULE, p->label,
+		        "what a line of match writes ('!') must be all that emit defines again");
 	if (p->rule->tentative && (p->n_emit > 1 || p->emit[0].n_out > 1 || !p->emit[0].term))
 		fail_at(r->job, GRAFT_E_RULE, p->label, "a tentative rule emits one node with one result");
 }

@@ -85,8 +85,8 @@ static bool mean_fits(Match *m)
 	if (!factor_of(m, mn->def, &found))
 		return refuse(m, "not_constant", "the sum is divided by what is no number in '%s'", mn->name);
 	if (!dim_is_const(last))
-		return refuse(m, "size_unknown", "the last axis of '%s' is symbolic, and '%s' makes the mean with %g", x->name,
-		              mn->name, found);
+		return refuse(m, "size_unknown", "the last axis of '%s' is symbolic, and '%s' makes the mean with %g",
+		              x->name, mn->name, found);
 	double wanted = op == OP_div ? (double)last.value : 1 / (double)last.value;
 	bool is_mean = found == wanted || (mn->type.dtype != GRAFT_DTYPE_f64 && (float)found == (float)wanted);
 	if (!is_mean)

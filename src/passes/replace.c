@@ -315,8 +315,8 @@ static bool does_no_more(Match *m)
 	for (int i = 0; i < m->p->n_roots && !m->p->writes; i++) {
 		const Node *n = root_node(m, i);
 		if (op_code(n->op) == OP_unknown && !node_is_pure(n))
-			return refuse(m, "hazard", "%s '%s' is not known to graft and may do more; if it does not, say 'pure %s'",
-			              n->name, node_label(n), declared_name(m, n));
+			return refuse(m, "hazard", "%s '%s' is not known to graft and may do more; if it does not, say "
+			              "'pure %s'", n->name, node_label(n), declared_name(m, n));
 	}
 	return true;
 }
@@ -570,7 +570,8 @@ static Node *build_line(Match *m, Value **made, const Line *l, const Draft *d, N
 	for (int i = 0; i < l->n_out; i++)
 		names[i] = out_name(m, l->out[i]);
 	Node *n = node_new(m->run->g, &(NodeSpec){
-		.op = l->term->op, .name = l->term->name, .in = in, .n_in = d->node.n_in, .out_names = names, .n_out = d->node.n_out,
+		.op = l->term->op, .name = l->term->name, .in = in, .n_in = d->node.n_in, .out_names = names,
+		.n_out = d->node.n_out,
 		.attr = d->node.attr, .attr_name = d->node.attr_name, .n_attr = d->node.n_attr,
 		.types = l->term->op->infer ? NULL : d->types,
 		.before = before, .inside = is_look(m),

@@ -243,7 +243,8 @@ static void read_declared(Reader *r, graft_config *c)
 	take_word(&line, a);
 	d.op = take_word(&line, a);
 	if (!declared_name_fits(d.op))
-		fail_in(r->job, GRAFT_E_RULE, r->file, r->line, 1, NULL, "an op is named NS::NAME here, found '%.64s'", d.op);
+		fail_in(r->job, GRAFT_E_RULE, r->file, r->line, 1, NULL, "an op is named NS::NAME here, found '%.64s'",
+		        d.op);
 	for (const char *word; *(word = take_word(&line, a));) {
 		char *end;
 		unsigned long i = strtoul(word, &end, 10);
