@@ -2,7 +2,7 @@
 
 Import it before torch.export.load. The op runs in plain PyTorch until it is told better: `use_pack` runs it on a GPU in
 graft's kernel, `use_library` on the CPU in libgraft. All compute the two norms of the unfused graph, rounding where
-`round` says. Results are always dense. There is no backward: it is for inference.
+`round` says. Results are always dense. Gradients are those of the two norms in plain PyTorch, which backward computes anew.
 """
 import ctypes
 import os
@@ -58,12 +58,24 @@ def _(q, q_w, kv, kv_w, q_eps, kv_eps, round):
     return q.new_empty(q.shape), kv.new_empty(kv.shape)
 
 
-def no_backward(ctx, *grads):
-    raise RuntimeError(f"{NAME} has no backward; run the model under torch.no_grad() or torch.inference_mode(), and "
-                       "train the model that graft has not rewritten")
+def remember(ctx, inputs, output):
+    ctx.save_for_backward(*inputs[:4])
+    ctx.numbers = inputs[4:]
+    ctx.set_materialize_grads(False)
 
 
-torch.library.register_autograd(NAME, no_backward)
+def backward(ctx, *grads):
+    """Through the ops that the fused one stands for, so that a rewritten model has the gradients it had."""
+    inputs = [t.detach().requires_grad_(needed) for t, needed in zip(ctx.saved_tensors, ctx.needs_input_grad)]
+    with torch.enable_grad():
+        found = plain(*inputs, *ctx.numbers)
+    wanted = [t for t in inputs if t.requires_grad]
+    given = [(y, g) for y, g in zip(found, grads) if g is not None and y.requires_grad]
+    got = iter(torch.autograd.grad([y for y, _ in given], wanted, [g for _, g in given], allow_unused=True))
+    return *(next(got) if t.requires_grad else None for t in inputs), None, None, None
+
+
+torch.library.register_autograd(NAME, backward, setup_context=remember)
 
 # What runs it on which device, by dispatch key; ROCm's key is CUDA too.
 running = {"CPU": plain, "CUDA": plain, "CompositeExplicitAutograd": plain}

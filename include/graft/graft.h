@@ -234,6 +234,11 @@ GRAFT_API graft_status graft_config_set_passes(graft_config *c, const char *name
 /* Stops rewriting after n rewrites over all passes, for bisecting a wrong one. n < 0: no limit. */
 GRAFT_API void graft_config_set_limit(graft_config *c, int64_t n);
 
+/* Says of an op that graft does not know that its results depend on its operands alone, and that it does no more: it then
+ * writes nothing that it is given, shares no storage with it, and is left out when nothing uses it. Without, such an op may
+ * read and write every tensor it is given. op: "ns::name", all its overloads, copied. GRAFT_E_USAGE: not such a name. */
+GRAFT_API graft_status graft_config_set_pure(graft_config *c, const char *op, graft_error *err);
+
 /* The format that the graph will be saved in. What a graph that came from torch.export is rewritten to must have a torch
  * op when it goes back into such a file, and is refused otherwise (code `unwritable`). AUTO, as it is when nothing was
  * said: a file like the one it came from. */

@@ -63,6 +63,7 @@ static graft_status apply(Cli *c, graft_config *config, const Given *g)
 	case OPT_enable:  return graft_config_set(config, g->value, GRAFT_ON, "--enable", &c->err);
 	case OPT_disable: return graft_config_set(config, g->value, GRAFT_OFF, "--disable", &c->err);
 	case OPT_passes:  return graft_config_set_passes(config, g->value, "--passes", &c->err);
+	case OPT_pure:    return graft_config_set_pure(config, g->value, &c->err);
 	case OPT_target:  return graft_config_set_target(config, g->value, &c->err);
 	default:          return GRAFT_OK;
 	}

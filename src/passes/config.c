@@ -202,6 +202,26 @@ void graft_config_set_limit(graft_config *c, int64_t n)
 	c->limit = n;
 }
 
+static void check_op_name(Job *job, const char *op)
+{
+	const char *colons = strstr(op, "::");
+	if (!colons || colons == op || !colons[2] || strpbrk(op, " \t\r\n"))
+		fail(job, GRAFT_E_USAGE, "an op that is pure is named NS::NAME, as in 'vllm_ir::rms_norm'; found '%.100s'", op);
+}
+
+static void pure_body(Job *job, void *arg)
+{
+	Call *a = arg;
+	config_enter(a->c, job);
+	check_op_name(job, a->name);
+	config_declare(a->c, (Declared){ .op = a->name, .pure = true });
+}
+
+graft_status graft_config_set_pure(graft_config *c, const char *op, graft_error *err)
+{
+	return guarded(c->arena.mem, pure_body, &(Call){ .c = c, .name = op }, err);
+}
+
 void graft_config_set_format(graft_config *c, graft_format format)
 {
 	c->format = format;
@@ -237,6 +257,7 @@ typedef struct File {
 	bool has_limit;
 	int64_t limit;
 	const char *target;
+	const char **pure;                    /* ended by NULL; NULL: none */
 } File;
 
 static void no_such_pass(const File *f, Json at, bool key, const char *name)
@@ -270,9 +291,24 @@ static void read_list(File *f, Json array, Arena *into)
 	}
 }
 
+/* Ended by NULL. */
+static const char **read_names(Json array, Arena *into)
+{
+	size_t n = 0;
+	const char **names = NEW_ARRAY(into, json_count(array) + 1, const char *);
+	for (Json e = json_first(array, JSON_ARRAY); json_there(e); e = json_next(e)) {
+		names[n] = arena_strdup(into, json_string(e));
+		const char *colons = strstr(names[n], "::");
+		if (!colons || colons == names[n] || !colons[2])
+			json_fail(e, GRAFT_E_CONFIG, "wanted an op as NS::NAME, found '%.100s'", names[n]);
+		n++;
+	}
+	return names;
+}
+
 static void read_file(File *f, Json doc, Arena *into)
 {
-	static const char *const keys[] = { "level", "passes", "run", "limit", "target" };
+	static const char *const keys[] = { "level", "passes", "run", "limit", "target", "pure" };
 	json_keys(doc, keys, sizeof keys / sizeof *keys);
 	if (json_there(json_get(doc, "level")))
 		f->level = (int)json_int(json_get(doc, "level"), 0, 3);
@@ -280,6 +316,8 @@ static void read_file(File *f, Json doc, Arena *into)
 		read_flags(f, json_get(doc, "passes"));
 	if (json_there(json_get(doc, "run")))
 		read_list(f, json_get(doc, "run"), into);
+	if (json_there(json_get(doc, "pure")))
+		f->pure = read_names(json_get(doc, "pure"), into);
 	f->has_limit = json_there(json_get(doc, "limit"));
 	if (f->has_limit)
 		f->limit = json_int(json_get(doc, "limit"), 0, INT64_MAX);
@@ -302,6 +340,8 @@ static void take_file(graft_config *c, const File *f)
 		c->limit = f->limit;
 	if (f->target)
 		c->target_path = f->target;
+	for (const char **op = f->pure; op && *op; op++)
+		config_declare(c, (Declared){ .op = *op, .pure = true });
 }
 
 static void load_body(Job *job, void *arg)

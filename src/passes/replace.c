@@ -241,9 +241,24 @@ static bool writes_class(const Match *m, const Node *n, uint32_t class)
 	return false;
 }
 
+/* "_C::rms_norm" of "_C.rms_norm.default". */
+static const char *declared_name(const Match *m, const Node *n)
+{
+	const char *dot = strchr(n->name, '.');
+	size_t space = dot ? (size_t)(dot - n->name) : strlen(n->name);
+	const char *name = dot ? dot + 1 : "";
+	return arena_printf(m->run->scratch, "%.*s::%.*s", (int)space, n->name, (int)strcspn(name, "."), name);
+}
+
 static const char *writing(const Node *n)
 {
 	return op_code(n->op) == OP_unknown && !n->effects ? "is not known to graft and may write" : "writes";
+}
+
+static const char *what_to_do(Match *m, const Node *n)
+{
+	return op_code(n->op) == OP_unknown && !n->effects && strchr(n->name, '.') ?
+		arena_printf(m->run->scratch, "; if it does not, say --pure %s", declared_name(m, n)) : "";
 }
 
 /* The replacement reads where the last root stands what the match read from its first node on: no write may lie
@@ -256,8 +271,8 @@ static bool reads_stand(Match *m, const Value *v)
 	const Node *last = last_root(m);
 	for (const Node *n = first_matched(m); n != last; n = n->next)
 		if (writes_class(m, n, class))
-			return refuse(m, "hazard", "%s '%s' %s the storage of '%s', which is read before and after",
-			              n->name, node_label(n), writing(n), v->name);
+			return refuse(m, "hazard", "%s '%s' %s the storage of '%s', which is read before and after%s",
+			              n->name, node_label(n), writing(n), v->name, what_to_do(m, n));
 	return true;
 }
 
@@ -299,15 +314,6 @@ static bool storage_stands(Match *m, Value *const *operands, uint32_t n)
 }
 
 /* ---- what graft does not know ---- */
-
-/* "_C::rms_norm" of "_C.rms_norm.default". */
-static const char *declared_name(const Match *m, const Node *n)
-{
-	const char *dot = strchr(n->name, '.');
-	size_t space = dot ? (size_t)(dot - n->name) : strlen(n->name);
-	const char *name = dot ? dot + 1 : "";
-	return arena_printf(m->run->scratch, "%.*s::%.*s", (int)space, n->name, (int)strcspn(name, "."), name);
-}
 
 /* A node that goes must do no more than make what is replaced. */
 static bool does_no_more(Match *m)
@@ -416,8 +422,8 @@ static bool can_move(Match *m, Value *const *operands, uint32_t n)
 		return refuse(m, "cycle", "the replacement needs '%s', which depends on what is replaced",
 		              name_of(culprit));
 	case MOVE_HAZARD:
-		return refuse(m, "hazard", "%s '%s' %s storage that is used before and after it", culprit->name,
-		              name_of(culprit), writing(culprit));
+		return refuse(m, "hazard", "%s '%s' %s storage that is used before and after it%s", culprit->name,
+		              name_of(culprit), writing(culprit), what_to_do(m, culprit));
 	}
 	return false;
 }
