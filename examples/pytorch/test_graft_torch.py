@@ -119,10 +119,10 @@ def test_refusals():
 
 def test_grad():
     """Gradients are those of the norms that the op stands for, also where only one result is used."""
+    q, a, kv, b, *rest = some()
     for which in (0, 1), (0,), (1,):
         found = []
         for f in (op, graft_torch.plain):
-            q, a, kv, b, *rest = some()
             given = [t.clone().requires_grad_() for t in (q, a, kv, b)]
             results = f(*given, *rest)
             sum((results[i] * results[i]).sum() for i in which).backward()
