@@ -23,7 +23,8 @@ static void verify_operands(Graph *g, const Node *n)
 		if (v->def && v->def->pos >= n->pos)
 			broken(g, n, "an operand is made behind the node that reads it (a cycle, or an order that was "
 			       "not repaired)");
-		if (v->def && !value_outside(v) && !unit_same(n, v->def))
+		/* a look may look anywhere */
+		if (v->def && !value_outside(v) && !unit_same(n, v->def) && !n->tentative)
 			broken(g, n, "an operand is inside of another node of the file");
 	}
 }
