@@ -463,7 +463,7 @@ static void bind_results(Reader *r, const TorchCall *c, Name *const *name)
 	}
 }
 
-/* ---- one node ---- */
+/* ---- regions and arguments ---- */
 
 /* What is bound to a sub-graph that sets autocast binds all that it stands in up to there; what is bound for another
  * reason, all of it. */
